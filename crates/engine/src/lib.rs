@@ -1,1 +1,13 @@
-//! (being written)
+//! The machines of polywire: wires cut a connection into streams, protocols write calls on them.
+//!
+//! Nothing here touches a socket, a task, a lock or the clock. Bytes and time go in, events and bytes come out;
+//! [`drain`](drain::drain) is the one place that knows the order.
+
+pub mod drain;
+pub mod limits;
+pub mod time;
+pub mod transmit;
+pub mod wire;
+
+pub use limits::Limits;
+pub use transmit::Transmit;
