@@ -1,1 +1,4 @@
 //! (being written)
+
+pub mod compression;
+pub mod transport;
