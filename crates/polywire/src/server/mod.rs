@@ -10,7 +10,11 @@ use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Se
 use polywire_engine::{Config, Limits};
 
 pub use self::listener::{Bound, ServerHandle};
-pub(crate) use self::{listener::Shared, router::Router};
+pub(crate) use self::{
+    calls::chosen_compression,
+    listener::{Shared, seed},
+    router::Router,
+};
 use crate::transport::tls::ServerTls;
 
 /// Answers calls.
