@@ -1,0 +1,4 @@
+//! HTTP/2 (RFC 9113) without I/O.
+
+pub mod headers;
+pub mod hpack;

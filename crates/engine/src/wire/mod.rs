@@ -1,0 +1,3 @@
+//! Wires: how a transport's bytes are cut into streams.
+
+pub mod http2;
