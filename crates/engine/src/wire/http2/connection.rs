@@ -135,7 +135,7 @@ impl Connection {
             },
             partial: Vec::new(),
             assembly: None,
-            decoder: hpack::Decoder::new(limits.header_table_bytes.max(4096)),
+            decoder: hpack::Decoder::new(hpack::TABLE_BYTES_DEFAULT),
             checked: Checked::default(),
             past: Past::new(),
             inflow: Inflow::new(limits.connection_window_bytes),

@@ -449,8 +449,7 @@ impl Connection {
         }
         let end = head.has(flag::END_STREAM);
         if head.has(flag::END_HEADERS) {
-            let block = bytes.slice(from..to);
-            return self.handle_block(now, head.id, end, self_dependent, &block);
+            return self.handle_block(now, head.id, end, self_dependent, &bytes[from..to]);
         }
         let block = bytes[from..to].to_vec();
         self.timers.block = after(now, self.limits.header_block_timeout);
@@ -490,7 +489,7 @@ impl Connection {
             block,
             ..
         } = *assembly;
-        self.handle_block(now, id, end, self_dependent, &Bytes::from(block))
+        self.handle_block(now, id, end, self_dependent, &block)
     }
 
     // The small frames

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::connection::{Connection, Role};
-use super::event::{ConnectionError, Event, PeerMisbehaved};
+use super::event::{ConnectionError, Event, LimitExceeded, PeerMisbehaved};
 use super::headers::Headers;
 use super::hpack::DecodeError;
 use super::past::Fate;
@@ -24,7 +22,7 @@ impl Connection {
         id: u32,
         end: bool,
         self_dependent: bool,
-        block: &Bytes,
+        block: &[u8],
     ) -> Handled {
         let open = self.streams.find(id);
         if open.is_none() && (self.role == Role::Client || id <= self.past.last()) {
@@ -46,13 +44,16 @@ impl Connection {
     }
 
     /// Decodes a block. `None`: it is larger than the limit, and the tables are in step.
-    fn decode(&mut self, block: &Bytes) -> Result<Option<Arc<Headers>>, ConnectionError> {
+    fn decode(&mut self, block: &[u8]) -> Result<Option<Arc<Headers>>, ConnectionError> {
         match self
             .decoder
             .decode(block, self.limits.header_list_bytes_max)
         {
             Ok(headers) => Ok(Some(headers)),
             Err(DecodeError::TooLarge) => Ok(None),
+            Err(DecodeError::WorkTooLarge) => {
+                Err(ConnectionError::LimitExceeded(LimitExceeded::HeaderBlock))
+            }
             Err(_) => Err(ConnectionError::PeerMisbehaved(
                 PeerMisbehaved::HeaderCompression,
             )),
@@ -171,7 +172,7 @@ impl Connection {
     }
 
     /// Headers on a stream that is not open any more, or never can be.
-    fn handle_late_block(&mut self, now: Instant, id: u32, block: &Bytes) -> Handled {
+    fn handle_late_block(&mut self, now: Instant, id: u32, block: &[u8]) -> Handled {
         match self.fate(id)? {
             Fate::Skipped => Err(ConnectionError::PeerMisbehaved(
                 PeerMisbehaved::StreamIdInvalid,
