@@ -13,72 +13,98 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeEr
     // Every symbol takes five bits or more; a look-up may write one byte past the last symbol.
     out.resize(end + input.len() * 8 / SHORTEST_CODE_BITS + 2, 0);
 
-    // The next `count` bits of the input, from the top of `bits`; zeros below.
+    // The next `count` bits of the input are on top of `bits`. Those below are what follows, too, or zeros: the bytes
+    // they belong to do not count as taken, and come again with the next eight.
     let mut bits = 0u64;
     let mut count = 0u32;
-    'refill: while let Some(&next) = input.first_chunk::<8>() {
+    while let Some(&next) = input.first_chunk::<8>() {
         bits |= u64::from_be_bytes(next) >> count;
         let taken = (63 - count) / 8;
         input = &input[taken as usize..];
         count += taken * 8;
-        // The bits of a byte not counted as taken come again with the next refill.
         while count >= LONGEST_CODE_BITS {
             let pair = FAST[(bits >> (64 - FAST_BITS)) as usize];
-            if pair.symbols == 0 {
+            let length = if pair.symbols == 0 {
                 let (symbol, length) = decode_long((bits >> 32) as u32);
-                let symbol = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
-                out[end] = symbol;
+                out[end] = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
                 end += 1;
-                bits <<= length;
-                count -= length;
-                continue 'refill;
-            }
-            out[end..end + 2].copy_from_slice(&pair.bytes);
-            end += usize::from(pair.symbols);
-            bits <<= pair.length;
-            count -= u32::from(pair.length);
+                length
+            } else {
+                out[end..end + 2].copy_from_slice(&pair.bytes);
+                end += usize::from(pair.symbols);
+                u32::from(pair.length)
+            };
+            bits <<= length;
+            count -= length;
         }
     }
-    bits &= !(u64::MAX >> count);
 
-    // Fewer than eight bytes are left to take. Ones are read behind them: no symbol is a string of up to seven ones.
+    // Fewer than eight bytes are left. Ones follow them for ever: up to seven ones begin no symbol, more are an error.
+    let mut left = count + input.len() as u32 * 8;
+    let last = last_bytes(input);
+    bits = bits & !(u64::MAX >> count) | last >> count;
+    let mut spare = !(!last).checked_shl(64 - count).unwrap_or(0);
+    let mut valid = 64;
     loop {
-        while count < 56
-            && let Some((&byte, rest)) = input.split_first()
-        {
-            bits |= u64::from(byte) << (56 - count);
-            count += 8;
-            input = rest;
+        if valid < LONGEST_CODE_BITS {
+            bits |= spare >> valid;
+            spare = !(!spare << (64 - valid));
+            valid = 64;
         }
-        let padded = bits | u64::MAX >> count;
-        let pair = FAST[(padded >> (64 - FAST_BITS)) as usize];
-        let length = if pair.symbols == 0 {
-            let (symbol, length) = decode_long((padded >> 32) as u32);
-            if length > count {
+        let pair = FAST[(bits >> (64 - FAST_BITS)) as usize];
+        let length;
+        if pair.symbols != 0 {
+            out[end..end + 2].copy_from_slice(&pair.bytes);
+            if u32::from(pair.length) <= left {
+                length = u32::from(pair.length);
+                end += usize::from(pair.symbols);
+            } else if u32::from(pair.first_length) <= left {
+                length = u32::from(pair.first_length);
+                end += 1;
+            } else {
                 break;
             }
+        } else {
+            if left <= FAST_BITS {
+                break;
+            }
+            let (symbol, long) = decode_long((bits >> 32) as u32);
+            if long > left {
+                break;
+            }
+            length = long;
             out[end] = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
             end += 1;
-            length
-        } else if u32::from(pair.length) <= count {
-            out[end..end + 2].copy_from_slice(&pair.bytes);
-            end += usize::from(pair.symbols);
-            u32::from(pair.length)
-        } else if u32::from(pair.first_length) <= count {
-            out[end] = pair.bytes[0];
-            end += 1;
-            u32::from(pair.first_length)
-        } else {
-            break;
-        };
+        }
         bits <<= length;
-        count -= length;
+        valid -= length;
+        left -= length;
     }
-    if count >= 8 || bits | u64::MAX >> count != u64::MAX {
+    if left >= 8 || bits | u64::MAX >> left != u64::MAX {
         return Err(DecodeError::HuffmanPadding);
     }
     out.truncate(end);
     Ok(())
+}
+
+/// Up to seven bytes on top of ones.
+#[inline]
+fn last_bytes(bytes: &[u8]) -> u64 {
+    let ones = u64::MAX.checked_shr(bytes.len() as u32 * 8).unwrap_or(0);
+    let at = |byte: u8, position: usize| u64::from(byte) << (56 - 8 * position);
+    let bits =
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            let first = u64::from(u32::from_be_bytes(*first)) << 32;
+            first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
+        } else {
+            match *bytes {
+                [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
+                [a, b] => at(a, 0) | at(b, 1),
+                [a] => at(a, 0),
+                [] => 0,
+            }
+        };
+    bits | ones
 }
 
 /// The length of the encoded string in bytes.
