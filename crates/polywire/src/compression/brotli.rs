@@ -4,7 +4,9 @@ use brotli::{
     Allocator, BrotliDecompressStream, BrotliResult, BrotliState, HuffmanCode, SliceWrapper, SliceWrapperMut,
     enc::{
         StandardAlloc,
-        encode::{BrotliEncoderDestroyInstance, BrotliEncoderOperation, BrotliEncoderParameter, BrotliEncoderStateStruct},
+        encode::{
+            BrotliEncoderDestroyInstance, BrotliEncoderOperation, BrotliEncoderParameter, BrotliEncoderStateStruct,
+        },
     },
 };
 use bytes::Bytes;

@@ -87,9 +87,7 @@ pub(super) fn decompress(compressed: &Bytes, bytes_max: usize) -> Result<Bytes, 
 
 fn encoder() -> Result<CCtx<'static>, String> {
     let mut encoder = CCtx::try_create().ok_or("out of memory")?;
-    encoder
-        .set_parameter(CParameter::CompressionLevel(LEVEL))
-        .map_err(|code| get_error_name(code).to_owned())?;
+    encoder.set_parameter(CParameter::CompressionLevel(LEVEL)).map_err(|code| get_error_name(code).to_owned())?;
     Ok(encoder)
 }
 
