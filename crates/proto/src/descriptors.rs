@@ -49,10 +49,9 @@ pub(crate) fn closure<'a>(
                         stack.push((import, 0));
                     }
                 }
-                None => files.push(FileDescriptorProto {
-                    source_code_info: buffa::MessageField::none(),
-                    ..(*file).clone()
-                }),
+                None => {
+                    files.push(FileDescriptorProto { source_code_info: buffa::MessageField::none(), ..(*file).clone() })
+                }
             }
         }
     }
@@ -78,12 +77,7 @@ mod tests {
     #[test]
     fn a_closure_has_imports_before_their_importers_and_nothing_else() {
         let set = FileDescriptorSet {
-            file: vec![
-                file("a", &["b", "c", "missing"]),
-                file("b", &["c"]),
-                file("c", &[]),
-                file("d", &["a"]),
-            ],
+            file: vec![file("a", &["b", "c", "missing"]), file("b", &["c"]), file("c", &[]), file("d", &["a"])],
             ..FileDescriptorSet::default()
         };
         assert_eq!(names(&closure(&set, ["a"])), ["c", "b", "a"]);
@@ -92,7 +86,8 @@ mod tests {
 
     #[test]
     fn imports_in_a_circle_end() {
-        let set = FileDescriptorSet { file: vec![file("a", &["b"]), file("b", &["a"])], ..FileDescriptorSet::default() };
+        let set =
+            FileDescriptorSet { file: vec![file("a", &["b"]), file("b", &["a"])], ..FileDescriptorSet::default() };
         assert_eq!(names(&closure(&set, ["a"])), ["b", "a"]);
     }
 

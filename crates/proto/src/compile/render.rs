@@ -36,7 +36,6 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, text: &mut String) 
     }
     let Some(source) = source else { return help_of(diagnostic, text) };
     let mut labels: Vec<LabeledSpan> = diagnostic.labels().into_iter().flatten().collect();
-    labels.sort_by_key(LabeledSpan::offset);
     let Some(code) = &source.text else {
         write!(text, "\n --> {}", source.shown)?;
         return help_of(diagnostic, text);
@@ -45,12 +44,15 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, text: &mut String) 
         let end = code.trim_end().len();
         labels.push(LabeledSpan::new(Some("the file ends here".to_owned()), end, 0));
     }
-    // The last label is where it went wrong; those before it say what it collides with.
-    let Some(place) = labels.last().map(|label| Place::of(code, label.offset())) else {
+    // The last label is where it went wrong; those before it say what it collides with, wherever they are in the file.
+    let place = labels.last().map(|label| Place::of(code, label.offset()));
+    labels.sort_by_key(LabeledSpan::offset);
+    let Some(place) = place else {
         write!(text, "\n --> {}", source.shown)?;
         return help_of(diagnostic, text);
     };
-    let gutter = place.line.to_string().len();
+    let last_line = labels.iter().map(|label| Place::of(code, label.offset()).line).max().unwrap_or(place.line);
+    let gutter = last_line.to_string().len();
     write!(text, "\n{:gutter$}--> {}:{}:{}", "", source.shown, place.line, place.column)?;
     write!(text, "\n{:gutter$} |", "")?;
     let mut last_line = None;
@@ -64,8 +66,7 @@ fn one(diagnostic: &dyn Diagnostic, source: Option<&Source>, text: &mut String) 
         }
         last_line = Some(line);
         // Tabs stay tabs, so that the mark stands below what it marks.
-        let before: String =
-            code_line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
+        let before: String = code_line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         let marked = code.get(label.offset()..label.offset() + label.len()).unwrap_or_default();
         let marks = marked.lines().next().map_or(1, |line| line.chars().count()).clamp(1, rest.max(1));
         write!(text, "\n{:gutter$} | {before}{}", "", "^".repeat(marks))?;
@@ -100,7 +101,8 @@ fn help(error: &protox::Error, source: Option<&Source>, includes: &[PathBuf]) ->
     let label = error.labels()?.next()?;
     let found = source?.text.as_ref()?.get(label.offset()..)?;
     found.starts_with("edition").then(|| {
-        "files in editions are not understood: have protoc or buf write a descriptor set and give that instead".to_owned()
+        "files in editions are not understood: have protoc or buf write a descriptor set and give that instead"
+            .to_owned()
     })
 }
 
@@ -113,7 +115,9 @@ struct Source {
 
 impl Source {
     fn find(name: &str, includes: &[PathBuf]) -> Self {
-        let paths = includes.iter().map(|include| if include == Path::new(".") { PathBuf::from(name) } else { include.join(name) });
+        let paths = includes
+            .iter()
+            .map(|include| if include == Path::new(".") { PathBuf::from(name) } else { include.join(name) });
         for path in paths {
             if let Ok(text) = std::fs::read_to_string(&path) {
                 return Self { shown: path.display().to_string(), text: Some(text) };

@@ -61,7 +61,8 @@ impl Options {
 
     /// Whether a type (with a dot in front) comes from another crate.
     pub(super) fn is_external(&self, name: &str) -> bool {
-        let below = |package: &str| name.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        let below =
+            |package: &str| name.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
         below(".google.protobuf") || self.external.iter().any(|(package, _)| below(package))
     }
 
@@ -109,7 +110,9 @@ mod tests {
     #[test]
     fn a_pattern_names_methods_services_or_families_of_them() {
         let method = "/orders.v1.Orders/Create";
-        for pattern in ["/orders.v1.Orders/Create", "orders.v1.Orders/Create", "orders.v1.Orders", "*", "orders.*", "*/Cre*"] {
+        for pattern in
+            ["/orders.v1.Orders/Create", "orders.v1.Orders/Create", "orders.v1.Orders", "*", "orders.*", "*/Cre*"]
+        {
             assert!(MethodPattern::new(pattern).matches(method), "{pattern}");
         }
         for pattern in ["orders.v1", "/orders.v1.Orders/Creat", "*/Get*", "Create"] {

@@ -30,9 +30,7 @@ fn push_line(line: &str, through: &mut String) {
         let (before, path) = rest.split_at(at);
         through.push_str(before);
         let from_root = !before.ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '>');
-        let known = CRATES.iter().any(|name| {
-            path[2..].strip_prefix(name).is_some_and(|rest| rest.starts_with("::"))
-        });
+        let known = CRATES.iter().any(|name| path[2..].strip_prefix(name).is_some_and(|rest| rest.starts_with("::")));
         if from_root && known {
             through.push_str(THROUGH);
         }

@@ -108,12 +108,12 @@ impl ServicePlan {
         self.methods.iter().map(|method| method.path.as_str())
     }
 
-    /// The whole code of the service. `descriptors` is the path of the package's descriptor set.
-    pub(super) fn emit(&self, descriptors: &str) -> String {
+    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`.
+    pub(super) fn emit(&self) -> String {
         let mut code = String::new();
         self.emit_methods(&mut code).expect("writing to a string does not fail");
         self.emit_trait(&mut code).expect("writing to a string does not fail");
-        self.emit_server(&mut code, descriptors).expect("writing to a string does not fail");
+        self.emit_server(&mut code).expect("writing to a string does not fail");
         self.emit_client(&mut code).expect("writing to a string does not fail");
         code
     }
@@ -151,8 +151,15 @@ impl ServicePlan {
         writeln!(code)?;
         self.emit_comment(code)?;
         writeln!(code, "///")?;
-        writeln!(code, "/// A server implements this with an `async fn` for each method of `{full_name}` and offers it by")?;
+        writeln!(
+            code,
+            "/// A server implements this with an `async fn` for each method of `{full_name}` and offers it by"
+        )?;
         writeln!(code, "/// [`{}`]. An `Arc` of an implementation is one as well.", names.server)?;
+        writeln!(code, "#[diagnostic::on_unimplemented(")?;
+        writeln!(code, "    message = \"`{{Self}}` does not implement the service `{full_name}`\",")?;
+        writeln!(code, "    note = \"implement `{}` for it, with an `async fn` for each method\"", names.service)?;
+        writeln!(code, ")]")?;
         writeln!(code, "pub trait {}: ::core::marker::Send + ::core::marker::Sync + 'static {{", names.service)?;
         for (index, method) in methods.iter().enumerate() {
             if index > 0 {
@@ -165,7 +172,11 @@ impl ServicePlan {
             for (name, of) in method.handler_arguments() {
                 writeln!(code, "        {name}: {of},")?;
             }
-            writeln!(code, "    ) -> impl ::core::future::Future<Output = {}> + ::core::marker::Send;", method.handler_output())?;
+            writeln!(
+                code,
+                "    ) -> impl ::core::future::Future<Output = {}> + ::core::marker::Send;",
+                method.handler_output()
+            )?;
         }
         writeln!(code, "}}")?;
 
@@ -196,7 +207,7 @@ impl ServicePlan {
         writeln!(code, "}}")
     }
 
-    fn emit_server(&self, code: &mut String, descriptors: &str) -> std::fmt::Result {
+    fn emit_server(&self, code: &mut String) -> std::fmt::Result {
         let Self { full_name, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
@@ -231,7 +242,7 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
     }}
 
     fn descriptors(&self) -> &'static [u8] {{
-        {descriptors}
+        self::__polywire::DESCRIPTORS
     }}
 
     fn call<'a>(
@@ -401,11 +412,14 @@ impl MessagePaths {
     fn find(context: &CodeGenContext<'_>, package: &str, type_name: &str) -> Option<Self> {
         let owned = context.rust_type_relative(type_name, package, 0)?;
         let split = context.rust_type_relative_split(type_name, package, 0)?;
-        let root = if split.to_package.is_empty() { "self".to_owned() } else { split.to_package };
-        Some(Self {
-            owned: path(&owned),
-            view: path(&format!("{root}::{SENTINEL_MOD}::view::{}View", split.within_package)),
-        })
+        let view = format!("{}::{SENTINEL_MOD}::view::{}View", split.to_package, split.within_package);
+        // Everything is named from a fixed point, so that no parameter or import can stand in between.
+        let fixed = |name: &str| {
+            let name = if split.to_package.is_empty() { name.trim_start_matches("::") } else { name };
+            let is_fixed = name.starts_with("::") || name.starts_with("super::") || name.starts_with("crate::");
+            path(&if is_fixed { name.to_owned() } else { format!("self::{name}") })
+        };
+        Some(Self { owned: fixed(&owned), view: fixed(&view) })
     }
 }
 
