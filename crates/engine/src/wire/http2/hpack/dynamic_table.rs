@@ -136,7 +136,7 @@ impl DynamicTable {
         let needed = self.records.len() + bytes;
         if self.records.capacity() < needed {
             let capacity = (self.records.capacity() * 3 / 2)
-                .min(self.size_max as usize)
+                .min(self.size_max as usize / 3 * 4)
                 .max(RECORDS_BYTES_MIN)
                 .max(needed);
             self.records.reserve_exact(capacity - self.records.len());
@@ -215,7 +215,7 @@ mod tests {
             records: VecDeque::new(),
             size_max: 1000,
         };
-        for step in 0..20_000 {
+        for step in 0..4_000 {
             let generation = table.generation();
             match random(200) {
                 0 => {

