@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::cache::{Cache, Seen};
 use super::dynamic_table::{DynamicTable, entry_size};
 use super::hash::{hash, word};
 use super::{huffman, integer, static_table};
@@ -17,12 +18,15 @@ use crate::wire::http2::headers::{Field, Headers};
 #[derive(Debug)]
 pub struct Decoder {
     table: DynamicTable,
-    cache: BlockCache,
+    blocks: Cache<CachedBlock, CACHED_BLOCKS_MAX>,
+    /// Only a block that comes again is remembered: others would push those out, and a connection with a single call
+    /// keeps nothing.
+    seen: Seen<SEEN_SETS>,
     /// What the peer's encoder may set the size of the table to: our SETTINGS_HEADER_TABLE_SIZE.
     table_bytes_max: u32,
     /// The lowest limit that came into force since the last block and that the table still exceeds.
     update_due: Option<u32>,
-    /// The memory of the last block's fields, the guess for the next one's.
+    /// The memory of the last block's fields, as a guess for the next one's.
     records_bytes: u16,
 }
 
@@ -33,7 +37,8 @@ impl Decoder {
     pub const fn new(table_bytes_max: u32) -> Self {
         Self {
             table: DynamicTable::new(table_bytes_max),
-            cache: BlockCache::new(),
+            blocks: Cache::new(),
+            seen: Seen::new(),
             table_bytes_max,
             update_due: None,
             records_bytes: 0,
@@ -48,7 +53,7 @@ impl Decoder {
         if table_bytes_max < self.table.size_max() {
             let lowest = self.update_due.unwrap_or(u32::MAX).min(table_bytes_max);
             self.update_due = Some(lowest);
-            self.cache.clear();
+            self.blocks.clear();
         }
     }
 
@@ -68,17 +73,19 @@ impl Decoder {
         block: &[u8],
         list_bytes_max: u32,
     ) -> Result<Arc<Headers>, DecodeError> {
-        if let Some(headers) = self.cache.find(block, self.table.generation())
-            && headers.size() <= list_bytes_max as usize
+        let start = word(block);
+        let known = self.blocks.entries(self.table.generation());
+        if let Some(known) = known.iter().find(|known| known.is(block, start))
+            && known.headers.size() <= list_bytes_max as usize
         {
-            return Ok(Arc::clone(headers));
+            return Ok(Arc::clone(&known.headers));
         }
         self.decode_new(block, list_bytes_max)
     }
 
     /// Gives back what only serves speed: remembered blocks and spare room. For a connection that fell idle.
     pub fn trim(&mut self) {
-        self.cache.clear();
+        self.blocks.clear();
         self.table.trim();
     }
 
@@ -92,9 +99,12 @@ impl Decoder {
         self.table.len()
     }
 
-    /// The memory this decoder holds beside itself, in bytes, without fields that others hold too.
+    /// The memory this decoder holds beside itself, in bytes, remembered fields included, which others may hold too.
     pub fn heap_bytes(&self) -> usize {
-        self.table.heap_bytes() + self.cache.heap_bytes()
+        let blocks = self
+            .blocks
+            .heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
+        self.table.heap_bytes() + blocks
     }
 
     fn decode_new(
@@ -105,13 +115,20 @@ impl Decoder {
         let generation = self.table.generation();
         let mut input = block;
         let updates = self.apply_size_updates(&mut input)?;
-        let headers = self.decode_fields(input, list_bytes_max)?;
+        let mut headers = self.decode_fields(input, list_bytes_max)?;
         let records_bytes = headers.records().len();
-        self.records_bytes = u16::try_from(records_bytes).unwrap_or(u16::MAX);
-        let headers = Arc::new(headers);
-        if updates == 0 && self.table.generation() == generation {
-            self.cache.offer(block, generation, &headers);
+        self.records_bytes = records_bytes.min(RECORDS_BYTES_GUESS_MAX) as u16;
+
+        let repeatable = updates == 0 && self.table.generation() == generation;
+        let small =
+            block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
+        if !(repeatable && small && self.seen.note(hash(block))) {
+            return Ok(Arc::new(headers));
         }
+        headers.shrink_to_fit();
+        let headers = Arc::new(headers);
+        self.blocks
+            .offer(generation, || CachedBlock::new(block, &headers));
         Ok(headers)
     }
 
@@ -146,7 +163,8 @@ impl Decoder {
         mut input: &[u8],
         list_bytes_max: u32,
     ) -> Result<Headers, DecodeError> {
-        let mut headers = Headers::with_capacity(usize::from(self.records_bytes));
+        let guess = usize::from(self.records_bytes).max(input.len());
+        let mut headers = Headers::with_capacity(guess + RECORDS_BYTES_SPARE);
         let mut size = 0u64;
         let size_max = u64::from(list_bytes_max);
         // Beyond this no more work is done for a peer that cannot be served anyway.
@@ -275,21 +293,7 @@ impl fmt::Display for DecodeError {
 
 impl std::error::Error for DecodeError {}
 
-/// The last few small blocks and what they meant, as long as the table does not change.
-///
-/// A block is admitted when it comes for the second time, so that blocks which never repeat do not push out those
-/// that do, and a connection with a single call keeps nothing.
-#[derive(Debug)]
-struct BlockCache {
-    blocks: Vec<CachedBlock>,
-    /// The generation of the table for which `blocks` hold.
-    generation: u64,
-    /// Which one goes next.
-    next: u8,
-    /// Hashes of blocks seen lately, each at the place its low bits say.
-    seen: [u16; SEEN_LEN],
-}
-
+/// A block that changed nothing in the table, and what it meant.
 #[derive(Debug)]
 struct CachedBlock {
     /// The first eight bytes.
@@ -298,70 +302,21 @@ struct CachedBlock {
     headers: Arc<Headers>,
 }
 
-impl BlockCache {
-    const fn new() -> Self {
+impl CachedBlock {
+    fn new(block: &[u8], headers: &Arc<Headers>) -> Self {
         Self {
-            blocks: Vec::new(),
-            generation: 0,
-            next: 0,
-            seen: [0; SEEN_LEN],
-        }
-    }
-
-    #[inline]
-    fn find(&self, block: &[u8], generation: u64) -> Option<&Arc<Headers>> {
-        if self.generation != generation {
-            return None;
-        }
-        let start = word(block);
-        self.blocks
-            .iter()
-            .find(|cached| {
-                cached.start == start
-                    && cached.block.len() == block.len()
-                    && (block.len() <= 8 || *cached.block == *block)
-            })
-            .map(|cached| &cached.headers)
-    }
-
-    fn offer(&mut self, block: &[u8], generation: u64, headers: &Arc<Headers>) {
-        if block.len() > CACHED_BLOCK_BYTES_MAX
-            || headers.records().len() > CACHED_RECORDS_BYTES_MAX
-        {
-            return;
-        }
-        let hash = hash(block);
-        let place = hash as usize % SEEN_LEN;
-        let mark = (hash >> 48) as u16;
-        if self.seen[place] != mark {
-            self.seen[place] = mark;
-            return;
-        }
-        if self.generation != generation {
-            self.blocks.clear();
-            self.generation = generation;
-        }
-        let cached = CachedBlock {
             start: word(block),
             block: block.into(),
             headers: Arc::clone(headers),
-        };
-        if self.blocks.len() < CACHED_BLOCKS_MAX {
-            self.blocks.reserve_exact(1);
-            self.blocks.push(cached);
-        } else {
-            self.next = (self.next + 1) % CACHED_BLOCKS_MAX as u8;
-            self.blocks[usize::from(self.next)] = cached;
         }
     }
 
-    fn clear(&mut self) {
-        self.blocks = Vec::new();
-    }
-
-    fn heap_bytes(&self) -> usize {
-        let blocks: usize = self.blocks.iter().map(|cached| cached.block.len()).sum();
-        blocks + self.blocks.capacity() * size_of::<CachedBlock>()
+    /// `start` is that of `block`.
+    #[inline]
+    fn is(&self, block: &[u8], start: u64) -> bool {
+        self.start == start
+            && self.block.len() == block.len()
+            && (block.len() <= 8 || *self.block == *block)
     }
 }
 
@@ -409,9 +364,15 @@ const SIZE_UPDATES_MAX: u32 = 2;
 const WORK_FACTOR: u64 = 4;
 const WORK_BYTES_MIN: u64 = 64 * 1024;
 
+/// Larger lists grow as they are decoded: one of them should not make all later ones large.
+const RECORDS_BYTES_GUESS_MAX: usize = 1024;
+
+/// Room beyond the guess, so that a value somewhat longer than the last block's does not move the whole list.
+const RECORDS_BYTES_SPARE: usize = 64;
+
 /// A block of indices takes a byte or two for each field; longer ones carry values that will differ next time.
 const CACHED_BLOCK_BYTES_MAX: usize = 128;
-/// Four blocks with their fields stay near one KiB on an idle connection.
-const CACHED_RECORDS_BYTES_MAX: usize = 640;
+/// Ordinary requests take half of this. Four of them are near one KiB on an idle connection.
+const CACHED_RECORDS_BYTES_MAX: usize = 512;
 const CACHED_BLOCKS_MAX: usize = 4;
-const SEEN_LEN: usize = 16;
+const SEEN_SETS: usize = 4;

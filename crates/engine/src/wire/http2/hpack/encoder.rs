@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::cache::{Cache, Seen};
 use super::dynamic_table::{DynamicTable, entry_size};
 use super::hash::{hash, join};
 use super::{TABLE_BYTES_DEFAULT, huffman, integer, static_table};
@@ -22,8 +23,8 @@ use crate::wire::http2::headers::{Field, Headers};
 pub struct Encoder {
     table: DynamicTable,
     index: Index,
-    cache: HeadCache,
-    seen: Seen,
+    heads: Cache<CachedHead, CACHED_HEADS_MAX>,
+    seen: Seen<SEEN_SETS>,
     /// The most we use, whatever the peer allows.
     table_bytes_limit: u32,
     /// Sizes of the table to announce with the next block: the lowest since the last one, and the final one.
@@ -39,8 +40,8 @@ impl Encoder {
         Self {
             table: DynamicTable::new(TABLE_BYTES_DEFAULT),
             index: Index::new(),
-            cache: HeadCache::new(),
-            seen: Seen([0; SEEN_LEN]),
+            heads: Cache::new(),
+            seen: Seen::new(),
             table_bytes_limit: TABLE_BYTES_DEFAULT,
             updates_due: None,
             insertions: INSERTIONS_MAX,
@@ -67,7 +68,7 @@ impl Encoder {
             Some((lowest, _)) => Some((lowest.min(size), size)),
         };
         if self.updates_due.is_some() {
-            self.cache.clear();
+            self.heads.clear();
         }
     }
 
@@ -77,8 +78,9 @@ impl Encoder {
     /// is the same on every call, and what differs as `extra`.
     #[inline]
     pub fn encode(&mut self, head: &Arc<Headers>, extra: Option<&Headers>, out: &mut Vec<u8>) {
-        match self.cache.find(head, self.table.generation()) {
-            Some(block) => out.extend_from_slice(block),
+        let known = self.heads.entries(self.table.generation());
+        match known.iter().find(|known| Arc::ptr_eq(&known.head, head)) {
+            Some(known) => out.extend_from_slice(&known.block),
             None => self.encode_head(head, out),
         }
         if let Some(extra) = extra {
@@ -89,7 +91,7 @@ impl Encoder {
 
     /// Gives back what only serves speed: remembered blocks and spare room. For a connection that fell idle.
     pub fn trim(&mut self) {
-        self.cache.clear();
+        self.heads.clear();
         self.table.trim();
         self.index.trim();
     }
@@ -104,9 +106,10 @@ impl Encoder {
         self.table.len()
     }
 
-    /// The memory this encoder holds beside itself, in bytes, without fields that others hold too.
+    /// The memory this encoder holds beside itself, in bytes, without the heads, which belong to those who gave them.
     pub fn heap_bytes(&self) -> usize {
-        self.table.heap_bytes() + self.index.heap_bytes() + self.cache.heap_bytes()
+        let heads = self.heads.heap_bytes(|known| known.block.len());
+        self.table.heap_bytes() + self.index.heap_bytes() + heads
     }
 
     fn encode_head(&mut self, head: &Arc<Headers>, out: &mut Vec<u8>) {
@@ -114,8 +117,13 @@ impl Encoder {
         let start = out.len();
         let generation = self.table.generation();
         let settled = self.encode_fields(head, out);
-        if settled && self.table.generation() == generation {
-            self.cache.keep(head, generation, &out[start..]);
+        let block = &out[start..];
+        if settled && self.table.generation() == generation && block.len() <= CACHED_BLOCK_BYTES_MAX
+        {
+            self.heads.offer(generation, || CachedHead {
+                head: Arc::clone(head),
+                block: block.into(),
+            });
         }
     }
 
@@ -329,85 +337,12 @@ impl Index {
     }
 }
 
-/// The blocks of the heads used lately, as long as the table does not change.
-#[derive(Debug)]
-struct HeadCache {
-    heads: Vec<CachedHead>,
-    /// The generation of the table for which `heads` hold.
-    generation: u64,
-    /// Which one goes next.
-    next: u8,
-}
-
+/// The block of a head.
 #[derive(Debug)]
 struct CachedHead {
     /// Held, so that its address names nothing else meanwhile.
     head: Arc<Headers>,
     block: Box<[u8]>,
-}
-
-impl HeadCache {
-    const fn new() -> Self {
-        Self {
-            heads: Vec::new(),
-            generation: 0,
-            next: 0,
-        }
-    }
-
-    #[inline]
-    fn find(&self, head: &Arc<Headers>, generation: u64) -> Option<&[u8]> {
-        if self.generation != generation {
-            return None;
-        }
-        self.heads
-            .iter()
-            .find(|cached| Arc::ptr_eq(&cached.head, head))
-            .map(|cached| &*cached.block)
-    }
-
-    fn keep(&mut self, head: &Arc<Headers>, generation: u64, block: &[u8]) {
-        if block.len() > CACHED_BLOCK_BYTES_MAX {
-            return;
-        }
-        if self.generation != generation {
-            self.heads.clear();
-            self.generation = generation;
-        }
-        let cached = CachedHead {
-            head: Arc::clone(head),
-            block: block.into(),
-        };
-        if self.heads.len() < CACHED_HEADS_MAX {
-            self.heads.reserve_exact(1);
-            self.heads.push(cached);
-        } else {
-            self.next = (self.next + 1) % CACHED_HEADS_MAX as u8;
-            self.heads[usize::from(self.next)] = cached;
-        }
-    }
-
-    fn clear(&mut self) {
-        self.heads = Vec::new();
-    }
-
-    fn heap_bytes(&self) -> usize {
-        let blocks: usize = self.heads.iter().map(|cached| cached.block.len()).sum();
-        blocks + self.heads.capacity() * size_of::<CachedHead>()
-    }
-}
-
-/// Hashes of fields seen lately, each at the place its low bits say.
-#[derive(Debug)]
-struct Seen([u16; SEEN_LEN]);
-
-impl Seen {
-    /// Notes the field and returns whether it was there.
-    fn note(&mut self, hash: u64) -> bool {
-        let place = hash as usize % SEEN_LEN;
-        let mark = (hash >> 48) as u16;
-        std::mem::replace(&mut self.0[place], mark) == mark
-    }
 }
 
 /// How a field is written that is not in a table (RFC 7541 §6.2).
@@ -464,12 +399,14 @@ const DYNAMIC_FIRST: usize = static_table::LEN + 1;
 
 /// A head whose fields are all in a table takes a byte or two for each.
 const CACHED_BLOCK_BYTES_MAX: usize = 128;
-const CACHED_HEADS_MAX: usize = 4;
+/// The methods in use on one connection at a time; each costs some 50 bytes once it is.
+const CACHED_HEADS_MAX: usize = 16;
 
 /// At first, all fields that a table of the default size can hold may be inserted at once …
 const INSERTIONS_MAX: u8 = 128;
 /// … and later one for so many blocks: what an insertion costs both sides stays small beside what they do anyway.
 const BLOCKS_PER_INSERTION: u8 = 32;
 
-const SEEN_LEN: usize = 64;
+/// 64 fields: those of some heads, among as many that never come again.
+const SEEN_SETS: usize = 16;
 const BUCKETS_MIN: usize = 16;

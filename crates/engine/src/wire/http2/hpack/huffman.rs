@@ -13,72 +13,104 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeEr
     // Every symbol takes five bits or more; a look-up may write one byte past the last symbol.
     out.resize(end + input.len() * 8 / SHORTEST_CODE_BITS + 2, 0);
 
-    // The next `count` bits of the input, from the top of `bits`; zeros below.
+    // The next `count` bits of the input are on top of `bits`. Those below are what follows, too, or zeros: the bytes
+    // they belong to do not count as taken, and come again with the next eight.
     let mut bits = 0u64;
     let mut count = 0u32;
-    'refill: while let Some(&next) = input.first_chunk::<8>() {
+    while let Some(&next) = input.first_chunk::<8>() {
         bits |= u64::from_be_bytes(next) >> count;
         let taken = (63 - count) / 8;
         input = &input[taken as usize..];
         count += taken * 8;
-        // The bits of a byte not counted as taken come again with the next refill.
         while count >= LONGEST_CODE_BITS {
             let pair = FAST[(bits >> (64 - FAST_BITS)) as usize];
-            if pair.symbols == 0 {
+            let length = if pair.symbols == 0 {
                 let (symbol, length) = decode_long((bits >> 32) as u32);
-                let symbol = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
-                out[end] = symbol;
+                out[end] = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
                 end += 1;
-                bits <<= length;
-                count -= length;
-                continue 'refill;
-            }
-            out[end..end + 2].copy_from_slice(&pair.bytes);
-            end += usize::from(pair.symbols);
-            bits <<= pair.length;
-            count -= u32::from(pair.length);
+                length
+            } else {
+                out[end..end + 2].copy_from_slice(&pair.bytes);
+                end += usize::from(pair.symbols);
+                u32::from(pair.length)
+            };
+            bits <<= length;
+            count -= length;
         }
     }
-    bits &= !(u64::MAX >> count);
 
-    // Fewer than eight bytes are left to take. Ones are read behind them: no symbol is a string of up to seven ones.
+    // Fewer than eight bytes are left. Ones follow them for ever: up to seven ones begin no symbol, more are an error.
+    let mut left = count + input.len() as u32 * 8;
+    let last = last_bytes(input);
+    bits = bits & !(u64::MAX >> count) | last >> count;
+    let mut spare = ones_behind(last, 64 - count);
+    let mut valid = 64;
     loop {
-        while count < 56
-            && let Some((&byte, rest)) = input.split_first()
-        {
-            bits |= u64::from(byte) << (56 - count);
-            count += 8;
-            input = rest;
+        if valid < LONGEST_CODE_BITS {
+            bits |= spare >> valid;
+            spare = ones_behind(spare, 64 - valid);
+            valid = 64;
         }
-        let padded = bits | u64::MAX >> count;
-        let pair = FAST[(padded >> (64 - FAST_BITS)) as usize];
-        let length = if pair.symbols == 0 {
-            let (symbol, length) = decode_long((padded >> 32) as u32);
-            if length > count {
+        let pair = FAST[(bits >> (64 - FAST_BITS)) as usize];
+        let length;
+        if pair.symbols != 0 {
+            out[end..end + 2].copy_from_slice(&pair.bytes);
+            if u32::from(pair.length) <= left {
+                length = u32::from(pair.length);
+                end += usize::from(pair.symbols);
+            } else if u32::from(pair.first_length) <= left {
+                length = u32::from(pair.first_length);
+                end += 1;
+            } else {
                 break;
             }
+        } else {
+            if left <= FAST_BITS {
+                break;
+            }
+            let (symbol, long) = decode_long((bits >> 32) as u32);
+            if long > left {
+                break;
+            }
+            length = long;
             out[end] = u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?;
             end += 1;
-            length
-        } else if u32::from(pair.length) <= count {
-            out[end..end + 2].copy_from_slice(&pair.bytes);
-            end += usize::from(pair.symbols);
-            u32::from(pair.length)
-        } else if u32::from(pair.first_length) <= count {
-            out[end] = pair.bytes[0];
-            end += 1;
-            u32::from(pair.first_length)
-        } else {
-            break;
-        };
+        }
         bits <<= length;
-        count -= length;
+        valid -= length;
+        left -= length;
     }
-    if count >= 8 || bits | u64::MAX >> count != u64::MAX {
+    if left >= 8 || bits | u64::MAX >> left != u64::MAX {
         return Err(DecodeError::HuffmanPadding);
     }
     out.truncate(end);
     Ok(())
+}
+
+/// Shifts out up to 64 bits at the top and lets ones follow at the bottom.
+#[inline]
+fn ones_behind(bits: u64, shift: u32) -> u64 {
+    !(!bits).checked_shl(shift).unwrap_or(0)
+}
+
+/// Up to seven bytes on top of ones.
+#[inline]
+fn last_bytes(bytes: &[u8]) -> u64 {
+    let ones = u64::MAX.checked_shr(bytes.len() as u32 * 8).unwrap_or(0);
+    let at = |byte: u8, position: usize| u64::from(byte) << (56 - 8 * position);
+    let bits =
+        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+            let first = u64::from(u32::from_be_bytes(*first)) << 32;
+            first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
+        } else {
+            match *bytes {
+                [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
+                [a, b] => at(a, 0) | at(b, 1),
+                [a] => at(a, 0),
+                [] => 0,
+            }
+        };
+    bits | ones
 }
 
 /// The length of the encoded string in bytes.
@@ -272,3 +304,109 @@ static LENGTHS: [u8; 257] = [
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
     30,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    /// From a code's length and its bits to its symbol.
+    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> = LazyLock::new(|| {
+        (0..LENGTHS.len())
+            .map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol))
+            .collect()
+    });
+
+    /// One bit at a time, as the standard says it.
+    fn decode_slowly(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let mut out = Vec::new();
+        let (mut code, mut length) = (0u32, 0u8);
+        for position in 0..input.len() * 8 {
+            code = code << 1 | u32::from(input[position / 8] >> (7 - position % 8) & 1);
+            length += 1;
+            if let Some(&symbol) = SYMBOL_OF.get(&(length, code)) {
+                out.push(u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?);
+                (code, length) = (0, 0);
+            }
+        }
+        if length >= 8 || code != (1 << length) - 1 {
+            return Err(DecodeError::HuffmanPadding);
+        }
+        Ok(out)
+    }
+
+    /// A few lines of the table in Appendix B, of all lengths; the first and the last of it.
+    #[test]
+    fn the_codes_are_those_of_the_standard() {
+        for (symbol, code, length) in [
+            (0, 0x1ff8, 13),
+            (1, 0x7f_ffd8, 23),
+            (9, 0xff_ffea, 24),
+            (10, 0x3fff_fffc, 30),
+            (32, 0x14, 6),
+            (b'#'.into(), 0xffa, 12),
+            (b'+'.into(), 0x7fb, 11),
+            (b'0'.into(), 0, 5),
+            (b'A'.into(), 0x21, 6),
+            (b'X'.into(), 0xfc, 8),
+            (b'\\'.into(), 0x7_fff0, 19),
+            (b'^'.into(), 0x3ffc, 14),
+            (b'`'.into(), 0x7ffd, 15),
+            (b'z'.into(), 0x7b, 7),
+            (127, 0xfff_fffc, 28),
+            (128, 0xf_ffe6, 20),
+            (199, 0x1ff_ffec, 25),
+            (203, 0x7ff_ffde, 27),
+            (255, 0x3ff_ffee, 26),
+            (256, 0x3fff_ffff, 30),
+        ] {
+            assert_eq!((CODES[symbol], LENGTHS[symbol]), (code, length), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn every_symbol_comes_through_at_every_place() {
+        for symbol in 0..=255 {
+            for before in 0..16 {
+                let mut text = vec![b'0'; before];
+                text.extend_from_slice(&[symbol, b'x', symbol, symbol]);
+                let mut code = Vec::new();
+                encode(&text, &mut code);
+                assert_eq!(code.len(), encoded_len(&text));
+                let mut decoded = b"kept".to_vec();
+                decode(&code, &mut decoded).unwrap();
+                assert_eq!(decoded.strip_prefix(b"kept"), Some(&text[..]));
+                assert_eq!(decode_slowly(&code).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_mean_the_same_as_bit_by_bit() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize
+        };
+        let mut good = 0;
+        for round in 0..4_000 {
+            // Many ones lead to the long codes, many zeros to the short ones.
+            let input: Vec<u8> = (0..random() % 24)
+                .map(|_| match (round % 3, random() % 4) {
+                    (0, 0..=2) => 0xff,
+                    (1, 0) => 0x00,
+                    _ => random() as u8,
+                })
+                .collect();
+            let mut decoded = Vec::new();
+            let result = decode(&input, &mut decoded).map(|()| decoded);
+            good += usize::from(result.is_ok());
+            assert_eq!(result, decode_slowly(&input), "{input:x?}");
+        }
+        assert!((200..3_800).contains(&good), "{good}");
+    }
+}

@@ -4,6 +4,7 @@
 //! their table: the decoder answers an identical block with the very same `Arc<Headers>`, the encoder writes a known
 //! head as a copy of bytes.
 
+mod cache;
 mod decoder;
 mod dynamic_table;
 mod encoder;
