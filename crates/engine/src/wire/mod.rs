@@ -1,3 +1,3 @@
-//! Wires: how a transport's bytes are cut into streams.
+//! Wires: how a transport is cut into streams.
 
 pub mod http2;
