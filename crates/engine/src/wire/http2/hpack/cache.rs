@@ -17,12 +17,7 @@ pub(super) struct Cache<T, const LEN: usize> {
 impl<T, const LEN: usize> Cache<T, LEN> {
     pub(super) const fn new() -> Self {
         assert!(LEN < u8::MAX as usize);
-        Self {
-            entries: Vec::new(),
-            generation: 0,
-            refused: 0,
-            next: 0,
-        }
+        Self { entries: Vec::new(), generation: 0, refused: 0, next: 0 }
     }
 
     /// Takes the entry that `make` gives, or does not.
@@ -51,11 +46,7 @@ impl<T, const LEN: usize> Cache<T, LEN> {
     /// The entries that hold for this generation of the table.
     #[inline]
     pub(super) fn entries(&self, generation: u64) -> &[T] {
-        if self.generation == generation {
-            &self.entries
-        } else {
-            &[]
-        }
+        if self.generation == generation { &self.entries } else { &[] }
     }
 
     /// The memory held, in bytes, given what one entry owns.

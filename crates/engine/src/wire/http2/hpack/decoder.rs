@@ -68,11 +68,7 @@ impl Decoder {
     /// After any error but [`DecodeError::TooLarge`] the table is out of step with the peer's and the connection must
     /// end; [`DecodeError::is_fatal`] tells.
     #[inline]
-    pub fn decode(
-        &mut self,
-        block: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Arc<Headers>, DecodeError> {
+    pub fn decode(&mut self, block: &[u8], list_bytes_max: u32) -> Result<Arc<Headers>, DecodeError> {
         let start = word(block);
         let known = self.blocks.entries(self.table.generation());
         if let Some(known) = known.iter().find(|known| known.is(block, start))
@@ -101,17 +97,11 @@ impl Decoder {
 
     /// The memory this decoder holds beside itself, in bytes, remembered fields included, which others may hold too.
     pub fn heap_bytes(&self) -> usize {
-        let blocks = self
-            .blocks
-            .heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
+        let blocks = self.blocks.heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
         self.table.heap_bytes() + blocks
     }
 
-    fn decode_new(
-        &mut self,
-        block: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Arc<Headers>, DecodeError> {
+    fn decode_new(&mut self, block: &[u8], list_bytes_max: u32) -> Result<Arc<Headers>, DecodeError> {
         let generation = self.table.generation();
         let mut input = block;
         let updates = self.apply_size_updates(&mut input)?;
@@ -120,15 +110,13 @@ impl Decoder {
         self.records_bytes = records_bytes.min(RECORDS_BYTES_GUESS_MAX) as u16;
 
         let repeatable = updates == 0 && self.table.generation() == generation;
-        let small =
-            block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
+        let small = block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
         if !(repeatable && small && self.seen.note(hash(block))) {
             return Ok(Arc::new(headers));
         }
         headers.shrink_to_fit();
         let headers = Arc::new(headers);
-        self.blocks
-            .offer(generation, || CachedBlock::new(block, &headers));
+        self.blocks.offer(generation, || CachedBlock::new(block, &headers));
         Ok(headers)
     }
 
@@ -158,11 +146,7 @@ impl Decoder {
         }
     }
 
-    fn decode_fields(
-        &mut self,
-        mut input: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Headers, DecodeError> {
+    fn decode_fields(&mut self, mut input: &[u8], list_bytes_max: u32) -> Result<Headers, DecodeError> {
         let guess = usize::from(self.records_bytes).max(input.len());
         let mut headers = Headers::with_capacity(guess + RECORDS_BYTES_SPARE);
         let mut size = 0u64;
@@ -304,19 +288,13 @@ struct CachedBlock {
 
 impl CachedBlock {
     fn new(block: &[u8], headers: &Arc<Headers>) -> Self {
-        Self {
-            start: word(block),
-            block: block.into(),
-            headers: Arc::clone(headers),
-        }
+        Self { start: word(block), block: block.into(), headers: Arc::clone(headers) }
     }
 
     /// `start` is that of `block`.
     #[inline]
     fn is(&self, block: &[u8], start: u64) -> bool {
-        self.start == start
-            && self.block.len() == block.len()
-            && (block.len() <= 8 || *self.block == *block)
+        self.start == start && self.block.len() == block.len() && (block.len() <= 8 || *self.block == *block)
     }
 }
 
@@ -325,9 +303,7 @@ impl CachedBlock {
 fn decode_string(input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let huffman = input.first().is_some_and(|first| first & HUFFMAN != 0);
     let length = integer::decode::<7>(input)?;
-    let (string, rest) = input
-        .split_at_checked(length as usize)
-        .ok_or(DecodeError::Truncated)?;
+    let (string, rest) = input.split_at_checked(length as usize).ok_or(DecodeError::Truncated)?;
     *input = rest;
     if huffman {
         huffman::decode(string, out)

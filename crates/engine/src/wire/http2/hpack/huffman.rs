@@ -98,28 +98,24 @@ fn ones_behind(bits: u64, shift: u32) -> u64 {
 fn last_bytes(bytes: &[u8]) -> u64 {
     let ones = u64::MAX.checked_shr(bytes.len() as u32 * 8).unwrap_or(0);
     let at = |byte: u8, position: usize| u64::from(byte) << (56 - 8 * position);
-    let bits =
-        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-            let first = u64::from(u32::from_be_bytes(*first)) << 32;
-            first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
-        } else {
-            match *bytes {
-                [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
-                [a, b] => at(a, 0) | at(b, 1),
-                [a] => at(a, 0),
-                [] => 0,
-            }
-        };
+    let bits = if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let first = u64::from(u32::from_be_bytes(*first)) << 32;
+        first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
+    } else {
+        match *bytes {
+            [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
+            [a, b] => at(a, 0) | at(b, 1),
+            [a] => at(a, 0),
+            [] => 0,
+        }
+    };
     bits | ones
 }
 
 /// The length of the encoded string in bytes.
 #[inline]
 pub(super) fn encoded_len(text: &[u8]) -> usize {
-    let bits: usize = text
-        .iter()
-        .map(|&byte| usize::from(LENGTHS[usize::from(byte)]))
-        .sum();
+    let bits: usize = text.iter().map(|&byte| usize::from(LENGTHS[usize::from(byte)])).sum();
     bits.div_ceil(8)
 }
 
@@ -170,12 +166,7 @@ const fn symbol(bits: u32, length: u32) -> u16 {
 }
 
 static FAST: [Pair; 1 << FAST_BITS] = {
-    let none = Pair {
-        bytes: [0; 2],
-        length: 0,
-        first_length: 0,
-        symbols: 0,
-    };
+    let none = Pair { bytes: [0; 2], length: 0, first_length: 0, symbols: 0 };
     let mut fast = [none; 1 << FAST_BITS];
     let mut i = 0;
     while i < fast.len() {
@@ -313,11 +304,8 @@ mod tests {
     use super::*;
 
     /// From a code's length and its bits to its symbol.
-    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> = LazyLock::new(|| {
-        (0..LENGTHS.len())
-            .map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol))
-            .collect()
-    });
+    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> =
+        LazyLock::new(|| (0..LENGTHS.len()).map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol)).collect());
 
     /// One bit at a time, as the standard says it.
     fn decode_slowly(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
@@ -387,9 +375,7 @@ mod tests {
     fn any_bytes_mean_the_same_as_bit_by_bit() {
         let mut state = 1u64;
         let mut random = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as usize
         };
         let mut good = 0;

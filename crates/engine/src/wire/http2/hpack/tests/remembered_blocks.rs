@@ -131,10 +131,7 @@ fn values_that_come_again_and_again_insert_only_now_and_then() {
         }
     }
     // One for 32 blocks; a head whose fields were pushed out may change twice.
-    assert!(
-        changes[1..].iter().all(|&n| n <= 2 * 3200 / 32),
-        "{changes:?}"
-    );
+    assert!(changes[1..].iter().all(|&n| n <= 2 * 3200 / 32), "{changes:?}");
 }
 
 #[test]
@@ -189,9 +186,7 @@ fn a_head_is_known_by_its_address_and_held() {
 
 #[test]
 fn many_heads_in_turn_are_all_indexed() {
-    let heads: Vec<_> = (0..16)
-        .map(|number| request(&format!("/orders.v1.OrdersService/Method{number}")))
-        .collect();
+    let heads: Vec<_> = (0..16).map(|number| request(&format!("/orders.v1.OrdersService/Method{number}"))).collect();
     let (mut encoder, mut decoder) = (Encoder::new(), decoder());
     let mut block = Vec::new();
     for round in 0..6 {
