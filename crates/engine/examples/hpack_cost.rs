@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p polywire-engine --example hpack_cost`
 
+#![allow(clippy::disallowed_methods, reason = "the engine asks nobody for the time; this program measures it")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;

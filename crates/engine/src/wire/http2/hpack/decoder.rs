@@ -11,16 +11,17 @@ use crate::wire::http2::headers::{Field, Headers};
 
 /// Decodes the header blocks of one connection (RFC 7541 §3).
 ///
-/// Small blocks that change nothing in the dynamic table and come again are remembered: until the table changes, the
-/// same bytes give the same `Arc`, so whoever looks at the fields may remember by pointer what they found.
+/// A few small blocks that change nothing in the dynamic table are remembered, those with literals once they come
+/// again: until the table changes, the same bytes give the same `Arc`, so whoever looks at the fields may remember by
+/// pointer what they found.
 ///
 /// A fresh decoder owns no memory beside itself.
 #[derive(Debug)]
 pub struct Decoder {
     table: DynamicTable,
     blocks: Cache<CachedBlock, CACHED_BLOCKS_MAX>,
-    /// Only a block that comes again is remembered: others would push those out, and a connection with a single call
-    /// keeps nothing.
+    /// A block with literals is remembered only if it comes again: others would push those out, and a connection with
+    /// a single call keeps nothing.
     seen: Seen<SEEN_SETS>,
     /// What the peer's encoder may set the size of the table to: our SETTINGS_HEADER_TABLE_SIZE.
     table_bytes_max: u32,
@@ -111,12 +112,15 @@ impl Decoder {
 
         let repeatable = updates == 0 && self.table.generation() == generation;
         let small = block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
-        if !(repeatable && small && self.seen.note(hash(block))) {
+        // Indices alone stand for what the peer repeats; anything else has to come again to be believed constant.
+        let indices = || block.iter().all(|byte| byte & INDEXED != 0);
+        let constant = repeatable && small && (indices() || self.seen.note(hash(block)));
+        if !constant || !self.blocks.wants(generation) {
             return Ok(Arc::new(headers));
         }
         headers.shrink_to_fit();
         let headers = Arc::new(headers);
-        self.blocks.offer(generation, || CachedBlock::new(block, &headers));
+        self.blocks.put(CachedBlock::new(block, &headers));
         Ok(headers)
     }
 

@@ -118,8 +118,12 @@ impl Encoder {
         let generation = self.table.generation();
         let settled = self.encode_fields(head, out);
         let block = &out[start..];
-        if settled && self.table.generation() == generation && block.len() <= CACHED_BLOCK_BYTES_MAX {
-            self.heads.offer(generation, || CachedHead { head: Arc::clone(head), block: block.into() });
+        if settled
+            && self.table.generation() == generation
+            && block.len() <= CACHED_BLOCK_BYTES_MAX
+            && self.heads.wants(generation)
+        {
+            self.heads.put(CachedHead { head: Arc::clone(head), block: block.into() });
         }
     }
 
