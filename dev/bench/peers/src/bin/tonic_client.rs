@@ -1,0 +1,61 @@
+//! Unary calls from tonic's client: `tonic_client ADDRESS IN_FLIGHT SECONDS`, on one connection.
+//!
+//! Prints one line of JSON: calls made and CPU nanoseconds used while measuring.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use peers::tonic_bench::{EchoRequest, bench_client::BenchClient};
+use tonic::transport::{Channel, Endpoint};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    peers::on_one_thread(call());
+}
+
+async fn call() {
+    let plan = peers::client::Plan::from_arguments();
+    let channel = Endpoint::from_shared(format!("http://{}", plan.address))
+        .expect("an address makes an endpoint")
+        .tcp_nodelay(true)
+        .initial_stream_window_size(peers::settings::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(peers::settings::CONNECTION_WINDOW_BYTES)
+        .connect()
+        .await
+        .expect("the server accepts");
+    run(&plan, &channel, plan.warm_up).await;
+    let before = peers::client::Usage::now();
+    let (calls, latencies) = run(&plan, &channel, plan.measured).await;
+    before.report("tonic", calls, latencies);
+}
+
+/// Keeps `in_flight` calls going for so long.
+async fn run(plan: &peers::client::Plan, channel: &Channel, time: Duration) -> (u64, Vec<u32>) {
+    let end = Instant::now() + time;
+    let lanes: Vec<_> = (0..plan.in_flight)
+        .map(|lane| {
+            let mut client = BenchClient::new(channel.clone());
+            tokio::spawn(async move {
+                let payload = Bytes::from(vec![lane as u8; 16]);
+                let mut latencies = Vec::new();
+                loop {
+                    let start = Instant::now();
+                    if start >= end {
+                        return latencies;
+                    }
+                    let request = EchoRequest { payload: payload.clone(), sleep_us: 0 };
+                    let answer = client.echo(request).await.expect("the call succeeds");
+                    assert_eq!(answer.get_ref().payload, payload, "the answer is right");
+                    latencies.push(start.elapsed().as_nanos() as u32);
+                }
+            })
+        })
+        .collect();
+    let mut latencies = Vec::new();
+    for lane in lanes {
+        latencies.extend(lane.await.expect("no lane panics"));
+    }
+    (latencies.len() as u64, latencies)
+}
