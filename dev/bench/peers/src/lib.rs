@@ -52,9 +52,5 @@ pub fn listen_address() -> SocketAddr {
 
 /// The one thread on which a peer runs, as polywire's server does.
 pub fn on_one_thread(main: impl Future<Output = ()>) {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime starts")
-        .block_on(main);
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts").block_on(main);
 }

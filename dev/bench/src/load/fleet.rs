@@ -28,6 +28,7 @@ pub(crate) struct Fleet<S> {
     posts: Vec<Post<S>>,
     epoll: OwnedFd,
     scratch: Vec<u8>,
+    events: Vec<epoll::Event>,
     began: Instant,
 }
 
@@ -50,7 +51,7 @@ impl<S: Shape> Fleet<S> {
             let shape = shape(&link);
             posts.push(Post { link, shape, watches_output: false });
         }
-        Ok(Self { posts, epoll, scratch, began: Instant::now() })
+        Ok(Self { posts, epoll, scratch, events: Vec::with_capacity(256), began: Instant::now() })
     }
 
     pub(crate) fn links(&self) -> impl Iterator<Item = &Link> {
@@ -131,24 +132,23 @@ impl<S: Shape> Fleet<S> {
 
     /// Waits for sockets and serves those that have something.
     fn wait(&mut self, turn: &mut Turn, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = timeout.map(|time| Timespec {
-            tv_sec: time.as_secs() as i64,
-            tv_nsec: time.subsec_nanos().into(),
-        });
-        let mut events: Vec<epoll::Event> = Vec::with_capacity(256);
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), timeout.as_ref()) {
+        let timeout =
+            timeout.map(|time| Timespec { tv_sec: time.as_secs() as i64, tv_nsec: time.subsec_nanos().into() });
+        let Self { posts, epoll, scratch, events, began } = self;
+        events.clear();
+        match epoll::wait(&*epoll, spare_capacity(events), timeout.as_ref()) {
             Err(error) if error != rustix::io::Errno::INTR => return Err(error.into()),
             _ => {}
         }
-        turn.now = self.now();
-        for event in &events {
+        turn.now = began.elapsed().as_nanos() as u64;
+        for event in events {
             let place = event.data.u64() as usize;
             let flags = event.flags;
-            let post = &mut self.posts[place];
+            let post = &mut posts[place];
             if !(flags - epoll::EventFlags::OUT).is_empty() {
-                post.link.read(&mut self.scratch, &mut Hearing { shape: &mut post.shape, turn })?;
+                post.link.read(scratch, &mut Hearing { shape: &mut post.shape, turn })?;
             }
-            Self::settle(&self.epoll, place, post)?;
+            Self::settle(epoll, place, post)?;
         }
         Ok(())
     }

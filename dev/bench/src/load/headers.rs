@@ -121,8 +121,7 @@ fn judge_fields(headers: &Headers) -> io::Result<Verdict> {
         return Ok(Verdict::Begins);
     }
     let lossy = String::from_utf8_lossy;
-    let shown: Vec<_> =
-        headers.iter().map(|(name, value)| format!("{}: {}", lossy(name), lossy(value))).collect();
+    let shown: Vec<_> = headers.iter().map(|(name, value)| format!("{}: {}", lossy(name), lossy(value))).collect();
     Err(io::Error::other(format!("not a successful answer: {}", shown.join("; "))))
 }
 

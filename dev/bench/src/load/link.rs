@@ -217,10 +217,16 @@ impl Link {
             }
             kind::HEADERS => {
                 if !is(flag::END_HEADERS) {
-                    return Err(io::Error::other("a header block over several frames; the benchmark has none that long"));
+                    return Err(io::Error::other(
+                        "a header block over several frames; the benchmark has none that long",
+                    ));
                 }
                 let skipped = if is(flag::PRIORITY) { 5 } else { 0 };
-                let block = if is(flag::PADDED) { unpad(payload, skipped)? } else { payload.get(skipped..).unwrap_or_default() };
+                let block = if is(flag::PADDED) {
+                    unpad(payload, skipped)?
+                } else {
+                    payload.get(skipped..).unwrap_or_default()
+                };
                 match (self.answers.judge(block)?, is(flag::END_STREAM)) {
                     (Verdict::Begins, false) => {}
                     (Verdict::EndsWell, true) => listener.ended(self, head.stream)?,
@@ -299,8 +305,6 @@ impl Listener for Silence {
 
 /// The payload of a padded frame behind its pad length and `skipped` bytes.
 fn unpad(payload: &[u8], skipped: usize) -> io::Result<&[u8]> {
-    let inner = payload
-        .split_first()
-        .and_then(|(pad, rest)| rest.get(skipped..rest.len().checked_sub((*pad).into())?));
+    let inner = payload.split_first().and_then(|(pad, rest)| rest.get(skipped..rest.len().checked_sub((*pad).into())?));
     inner.ok_or_else(|| io::Error::other("a frame with more padding than payload"))
 }

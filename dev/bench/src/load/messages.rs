@@ -2,6 +2,9 @@
 //!
 //! Independent of every generated code on purpose: it judges all of them.
 
+/// The prefix of an envelope.
+pub(crate) const PREFIX_BYTES: usize = 5;
+
 /// Puts the five-byte prefix of gRPC in front of a message.
 pub(crate) fn envelope(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("messages of a benchmark are small");
@@ -16,12 +19,9 @@ pub(crate) fn payload(bytes: &[u8], sleep_us: u32) -> Vec<u8> {
     Message::default().bytes(1, bytes).number(2, sleep_us.into()).0
 }
 
-/// Where the bytes given to [`payload`] begin in its result.
-pub(crate) fn payload_offset(message: &[u8], bytes: usize) -> usize {
-    // Nothing stands behind the payload as long as `sleep_us` is 0; else its tag and number do.
-    let length_bytes = varint_bytes(bytes as u64);
-    debug_assert!(message.len() >= 1 + length_bytes + bytes);
-    1 + length_bytes
+/// Where the bytes given to [`payload`] begin in its result: behind their tag and length.
+pub(crate) fn payload_offset(bytes: usize) -> usize {
+    1 + varint_bytes(bytes as u64)
 }
 
 /// `PullRequest`.
@@ -45,18 +45,15 @@ pub(crate) fn order() -> (Vec<u8>, Vec<u8>) {
     let (mut quantity_sum, mut nanos_sum, mut gifts, mut weight) = (0, 0, 0, 0.0);
 
     let id = text("ord-2026-000451877".into());
-    let mut order = Message::default()
-        .text(1, &id)
-        .text(2, &text("cus-00031337".into()))
-        .message(
-            3,
-            &Message::default()
-                .text(1, &text("Ada Example".into()))
-                .text(2, &text("Long Street 123, back yard".into()))
-                .text(3, &text("Rotterdam".into()))
-                .text(4, &text("3011 AA".into()))
-                .text(5, &text("NL".into())),
-        );
+    let mut order = Message::default().text(1, &id).text(2, &text("cus-00031337".into())).message(
+        3,
+        &Message::default()
+            .text(1, &text("Ada Example".into()))
+            .text(2, &text("Long Street 123, back yard".into()))
+            .text(3, &text("Rotterdam".into()))
+            .text(4, &text("3011 AA".into()))
+            .text(5, &text("NL".into())),
+    );
     for line in 0..20_u64 {
         let (quantity, units, nanos) = (1 + line % 4, 3 + 7 * line, 10_000_000 * (line + 5));
         let (gift, kilograms) = (line % 5 == 0, 0.25 * (line + 1) as f64);
@@ -159,7 +156,7 @@ mod tests {
         for size in [1, 16, 127, 128, 16_384] {
             let bytes = vec![b'x'; size];
             let message = payload(&bytes, 0);
-            assert_eq!(message[payload_offset(&message, size)..], bytes);
+            assert_eq!(message[payload_offset(size)..], bytes);
         }
     }
 }

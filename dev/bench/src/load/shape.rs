@@ -64,7 +64,12 @@ struct UnaryLane {
 }
 
 impl Unary {
-    pub(crate) fn new(head: &RequestHead, make: impl Fn(&[u8]) -> Template, expected: Expected, streams: usize) -> Self {
+    pub(crate) fn new(
+        head: &RequestHead,
+        make: impl Fn(&[u8]) -> Template,
+        expected: Expected,
+        streams: usize,
+    ) -> Self {
         Self {
             first: Some(make(&head.first)),
             again: make(&head.again),
@@ -168,7 +173,13 @@ struct PullLane {
 const RETURNED_AT: u32 = 1 << 19;
 
 impl Pull {
-    pub(crate) fn new(head: &RequestHead, make: impl Fn(&[u8]) -> Template, message: Vec<u8>, count: u32, streams: usize) -> Self {
+    pub(crate) fn new(
+        head: &RequestHead,
+        make: impl Fn(&[u8]) -> Template,
+        message: Vec<u8>,
+        count: u32,
+        streams: usize,
+    ) -> Self {
         Self {
             first: Some(make(&head.first)),
             again: make(&head.again),
@@ -258,7 +269,14 @@ const PUMPED_BYTES: usize = 256 << 10;
 const PUMPED_AT_ONCE: usize = 64 << 10;
 
 impl Push {
-    pub(crate) fn new(head: &RequestHead, message: &[u8], frame_max: usize, count: u32, summary: Vec<u8>, streams: usize) -> Self {
+    pub(crate) fn new(
+        head: &RequestHead,
+        message: &[u8],
+        frame_max: usize,
+        count: u32,
+        summary: Vec<u8>,
+        streams: usize,
+    ) -> Self {
         let make = |head: &[u8]| Template::new(head, &[], frame_max, false);
         let frames = message.chunks(frame_max).map(|chunk| (chunk.len(), Template::new(&[], chunk, frame_max, false)));
         Self {

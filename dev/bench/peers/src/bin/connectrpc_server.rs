@@ -7,14 +7,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use connectrpc::{
-    ConnectRpcService, InboundStream, RequestContext, Response, Server, ServiceRequest,
-    ServiceResult, ServiceStream,
+    ConnectRpcService, InboundStream, RequestContext, Response, Server, ServiceRequest, ServiceResult, ServiceStream,
 };
 use futures_util::StreamExt;
 use peers::{
     connectrpc_bench::bench::v1::{
-        Bench, BenchServer, Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal,
-        OrderView, PullRequest, PushSummary,
+        Bench, BenchServer, Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal, OrderView, PullRequest,
+        PushSummary,
     },
     settings,
 };
@@ -47,11 +46,7 @@ async fn serve() {
 struct Service;
 
 impl Bench for Service {
-    async fn echo(
-        &self,
-        _: RequestContext,
-        request: ServiceRequest<'_, EchoRequest>,
-    ) -> ServiceResult<EchoResponse> {
+    async fn echo(&self, _: RequestContext, request: ServiceRequest<'_, EchoRequest>) -> ServiceResult<EchoResponse> {
         if request.sleep_us > 0 {
             tokio::time::sleep(Duration::from_micros(request.sleep_us.into())).await;
         }
@@ -59,11 +54,7 @@ impl Bench for Service {
         Response::ok(EchoResponse { payload, ..EchoResponse::default() })
     }
 
-    async fn total(
-        &self,
-        _: RequestContext,
-        request: ServiceRequest<'_, Order>,
-    ) -> ServiceResult<OrderTotal> {
+    async fn total(&self, _: RequestContext, request: ServiceRequest<'_, Order>) -> ServiceResult<OrderTotal> {
         Response::ok(add_up(request.view()))
     }
 
@@ -74,16 +65,11 @@ impl Bench for Service {
     ) -> ServiceResult<ServiceStream<Chunk>> {
         let payload = Bytes::from(vec![b'x'; request.size as usize]);
         // The cheapest stream there is: no task, no channel.
-        let chunks = (0..request.count)
-            .map(move |_| Ok(Chunk { payload: payload.clone(), ..Chunk::default() }));
+        let chunks = (0..request.count).map(move |_| Ok(Chunk { payload: payload.clone(), ..Chunk::default() }));
         Ok(Response::stream(futures_util::stream::iter(chunks)))
     }
 
-    async fn push(
-        &self,
-        _: RequestContext,
-        mut requests: InboundStream<Chunk>,
-    ) -> ServiceResult<PushSummary> {
+    async fn push(&self, _: RequestContext, mut requests: InboundStream<Chunk>) -> ServiceResult<PushSummary> {
         let mut summary = PushSummary::default();
         while let Some(chunk) = requests.next().await {
             summary.chunks += 1;
