@@ -33,7 +33,6 @@ pub(crate) struct Banner {
     pub(crate) address: SocketAddr,
     pub(crate) opt_level: String,
     pub(crate) profile: String,
-    pub(crate) allocator: String,
 }
 
 /// What a measured client prints.

@@ -15,21 +15,21 @@ use peers::{
         Bench, BenchServer, Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal, OrderView, PullRequest,
         PushSummary,
     },
-    settings,
+    measured_server, settings,
 };
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    peers::on_one_thread(serve());
+    measured_server::on_one_thread(serve());
 }
 
 async fn serve() {
     // It sets TCP_NODELAY on the sockets it accepts.
-    let server = Server::bind(peers::listen_address()).await.expect("the address can be bound");
+    let server = Server::bind(measured_server::listen_address()).await.expect("the address can be bound");
     let address = server.local_addr().expect("a bound socket has an address");
-    peers::announce("connectrpc", "0.9.1", address);
+    measured_server::announce("connectrpc", "0.9.1", address);
     // Frames: hyper's default is the 16 KiB of `settings`, and there is nothing to set.
     let server = server
         .with_http2_initial_stream_window_size(settings::STREAM_WINDOW_BYTES)
@@ -39,7 +39,7 @@ async fn serve() {
     let service = ConnectRpcService::new(BenchServer::new(Service));
     tokio::select! {
         result = server.serve_with_service(service) => result.expect("the server runs"),
-        () = peers::stdin_closed() => {}
+        () = measured_server::stdin_closed() => {}
     }
 }
 

@@ -5,34 +5,37 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use peers::tonic_bench::{EchoRequest, bench_client::BenchClient};
+use peers::{
+    measured_client, measured_server, settings,
+    tonic_bench::{EchoRequest, bench_client::BenchClient},
+};
 use tonic::transport::{Channel, Endpoint};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    peers::on_one_thread(call());
+    measured_server::on_one_thread(call());
 }
 
 async fn call() {
-    let plan = peers::client::Plan::from_arguments();
+    let plan = measured_client::Plan::from_arguments();
     let channel = Endpoint::from_shared(format!("http://{}", plan.address))
         .expect("an address makes an endpoint")
         .tcp_nodelay(true)
-        .initial_stream_window_size(peers::settings::STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(peers::settings::CONNECTION_WINDOW_BYTES)
+        .initial_stream_window_size(settings::STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(settings::CONNECTION_WINDOW_BYTES)
         .connect()
         .await
         .expect("the server accepts");
     run(&plan, &channel, plan.warm_up).await;
-    let before = peers::client::Usage::now();
+    let before = measured_client::Usage::now();
     let (calls, latencies) = run(&plan, &channel, plan.measured).await;
     before.report("tonic", calls, latencies);
 }
 
 /// Keeps `in_flight` calls going for so long.
-async fn run(plan: &peers::client::Plan, channel: &Channel, time: Duration) -> (u64, Vec<u32>) {
+async fn run(plan: &measured_client::Plan, channel: &Channel, time: Duration) -> (u64, Vec<u32>) {
     let end = Instant::now() + time;
     let lanes: Vec<_> = (0..plan.in_flight)
         .map(|lane| {

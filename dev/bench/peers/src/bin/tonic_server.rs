@@ -5,7 +5,7 @@ use std::{pin::Pin, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use peers::{
-    settings,
+    measured_server, settings,
     tonic_bench::{
         Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal, PullRequest, PushSummary,
         bench_server::{Bench, BenchServer},
@@ -17,22 +17,22 @@ use tonic::{Request, Response, Status, Streaming, transport::server::TcpIncoming
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() {
-    peers::on_one_thread(serve());
+    measured_server::on_one_thread(serve());
 }
 
 async fn serve() {
     // `serve_with_incoming` sets nothing on the sockets: TCP_NODELAY has to be asked for here.
     let incoming =
-        TcpIncoming::bind(peers::listen_address()).expect("the address can be bound").with_nodelay(Some(true));
+        TcpIncoming::bind(measured_server::listen_address()).expect("the address can be bound").with_nodelay(Some(true));
     let address = incoming.local_addr().expect("a bound socket has an address");
-    peers::announce("tonic", "0.14.9", address);
+    measured_server::announce("tonic", "0.14.9", address);
     tonic::transport::Server::builder()
         .initial_stream_window_size(settings::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(settings::CONNECTION_WINDOW_BYTES)
         .max_frame_size(settings::FRAME_BYTES_MAX)
         .max_concurrent_streams(settings::STREAMS_MAX)
         .add_service(BenchServer::new(Service))
-        .serve_with_incoming_shutdown(incoming, peers::stdin_closed())
+        .serve_with_incoming_shutdown(incoming, measured_server::stdin_closed())
         .await
         .expect("the server runs until it is told to stop");
 }
