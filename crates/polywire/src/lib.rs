@@ -22,7 +22,7 @@ pub use polywire_engine::{Limits, limits};
 
 pub use crate::{
     client::{
-        BidiStreamingCall, Channel, ChannelBuilder, ChannelState, ClientStreamingCall, InvalidTarget, Response,
+        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget, Response,
         ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
