@@ -1,9 +1,9 @@
-//! Tells the programs under test how they are built.
+//! Generates the code of `bench.proto`, and tells the programs under test how they are built.
 
-fn main() {
+fn main() -> Result<(), polywire_proto::Error> {
     for name in ["OPT_LEVEL", "PROFILE"] {
         let value = std::env::var(name).expect("cargo sets it for build scripts");
         println!("cargo:rustc-env=BENCH_{name}={value}");
     }
-    println!("cargo:rerun-if-changed=build.rs");
+    polywire_proto::Build::new().include("../../proto").file("bench/v1/bench.proto").compile()
 }

@@ -50,10 +50,11 @@ impl Usage {
         Self { cpu_ns: first.parse().expect("schedstat holds numbers") }
     }
 
-    /// Prints one line of JSON: calls, CPU time since `self`, and percentiles of `latencies_ns`.
-    pub fn report(&self, name: &str, calls: u64, mut latencies_ns: Vec<u32>) {
+    /// Prints one line of JSON: how many calls, CPU time since `self`, and percentiles of `latencies_ns`.
+    pub fn report(&self, name: &str, mut latencies_ns: Vec<u32>) {
         // Before the sorting, which is not part of the calls.
         let cpu_ns = Self::now().cpu_ns - self.cpu_ns;
+        let calls = latencies_ns.len();
         let threads = fs::read_dir("/proc/self/task").map_or(0, Iterator::count);
         latencies_ns.sort_unstable();
         let at = |share: f64| {

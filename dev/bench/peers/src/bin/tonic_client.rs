@@ -1,12 +1,11 @@
 //! Unary calls from tonic's client: `tonic_client ADDRESS IN_FLIGHT SECONDS`, on one connection.
-//!
-//! Prints one line of JSON: calls made and CPU nanoseconds used while measuring.
 
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use peers::{
-    measured_client, measured_server, settings,
+    measured_client::{Plan, Usage},
+    measured_server, settings,
     tonic_bench::{EchoRequest, bench_client::BenchClient},
 };
 use tonic::transport::{Channel, Endpoint};
@@ -19,7 +18,7 @@ fn main() {
 }
 
 async fn call() {
-    let plan = measured_client::Plan::from_arguments();
+    let plan = Plan::from_arguments();
     let channel = Endpoint::from_shared(format!("http://{}", plan.address))
         .expect("an address makes an endpoint")
         .tcp_nodelay(true)
@@ -29,13 +28,13 @@ async fn call() {
         .await
         .expect("the server accepts");
     run(&plan, &channel, plan.warm_up).await;
-    let before = measured_client::Usage::now();
-    let (calls, latencies) = run(&plan, &channel, plan.measured).await;
-    before.report("tonic", calls, latencies);
+    let before = Usage::now();
+    let latencies = run(&plan, &channel, plan.measured).await;
+    before.report("tonic", latencies);
 }
 
-/// Keeps `in_flight` calls going for so long.
-async fn run(plan: &measured_client::Plan, channel: &Channel, time: Duration) -> (u64, Vec<u32>) {
+/// Keeps `in_flight` calls going for so long; how long each took, in nanoseconds.
+async fn run(plan: &Plan, channel: &Channel, time: Duration) -> Vec<u32> {
     let end = Instant::now() + time;
     let lanes: Vec<_> = (0..plan.in_flight)
         .map(|lane| {
@@ -60,5 +59,5 @@ async fn run(plan: &measured_client::Plan, channel: &Channel, time: Duration) ->
     for lane in lanes {
         latencies.extend(lane.await.expect("no lane panics"));
     }
-    (latencies.len() as u64, latencies)
+    latencies
 }
