@@ -29,7 +29,7 @@ use super::{
 use crate::{
     driver::Driver,
     server::ServerHandle,
-    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::{ClientHandshake, ClientTls, Roots, TlsConfigError}},
+    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::{ClientHandshake, ClientTls, TlsConfigError}},
 };
 
 /// A client's lasting relation to a target. Cheap to clone; all clones share the connections.
@@ -59,6 +59,8 @@ pub enum ChannelState {
 pub enum ChannelError {
     /// The target cannot be understood.
     Target(InvalidTarget),
+    /// The target asks for TLS, no roots were given by [`ChannelBuilder::tls`], and the feature `system-roots` is off.
+    NoRoots,
     /// The TLS configuration does not work.
     Tls(TlsConfigError),
 }
@@ -67,6 +69,7 @@ impl fmt::Display for ChannelError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Target(error) => error.fmt(f),
+            Self::NoRoots => f.write_str("an https target needs roots: call ChannelBuilder::tls"),
             Self::Tls(error) => error.fmt(f),
         }
     }
@@ -301,7 +304,7 @@ impl ChannelBuilder {
     /// When the TLS configuration does not work.
     pub fn build(mut self) -> Result<Channel, ChannelError> {
         if self.target.tls && self.tls.is_none() {
-            self.tls = Some(ClientTls::new(Roots::system()));
+            self.tls = Some(default_tls()?);
         }
         let tls = self.tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
         let config = Config::new(self.options.limits.clone(), self.options.accepts);
@@ -575,6 +578,16 @@ impl Drop for Inner {
             start.fail(Status::cancelled("the channel was dropped"));
         }
     }
+}
+
+#[cfg(feature = "system-roots")]
+fn default_tls() -> Result<ClientTls, ChannelError> {
+    Ok(ClientTls::new(crate::transport::tls::Roots::system()))
+}
+
+#[cfg(not(feature = "system-roots"))]
+fn default_tls() -> Result<ClientTls, ChannelError> {
+    Err(ChannelError::NoRoots)
 }
 
 fn least_loaded(connections: &[Arc<Link>]) -> Option<&Arc<Link>> {
