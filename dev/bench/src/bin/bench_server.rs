@@ -1,6 +1,6 @@
 //! The benchmark's service on polywire.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use bench::{
     generated::bench::v1::{
@@ -31,7 +31,7 @@ async fn serve() {
     };
     let server = Server::new().limits(limits).add(BenchServer::new(Service));
     let server = server.bind(measured_server::listen_address()).await.expect("the address can be bound");
-    let address: SocketAddr = server.local_address().expect("a bound socket has an address");
+    let address = server.address().expect("a TCP socket has an address");
     measured_server::announce("polywire", env!("CARGO_PKG_VERSION"), address);
     tokio::select! {
         () = server.serve() => {}
@@ -70,7 +70,12 @@ impl BenchService for Service {
         Ok(summary)
     }
 
-    async fn ping_pong(&self, _: &mut Call, mut requests: Receiver<Chunk>, mut out: Sender<Chunk>) -> Result<(), Status> {
+    async fn ping_pong(
+        &self,
+        _: &mut Call,
+        mut requests: Receiver<Chunk>,
+        mut out: Sender<Chunk>,
+    ) -> Result<(), Status> {
         while let Some(chunk) = requests.next().await? {
             out.send(&chunk).await?;
         }

@@ -22,8 +22,9 @@ fn main() {
 
 async fn serve() {
     // `serve_with_incoming` sets nothing on the sockets: TCP_NODELAY has to be asked for here.
-    let incoming =
-        TcpIncoming::bind(measured_server::listen_address()).expect("the address can be bound").with_nodelay(Some(true));
+    let incoming = TcpIncoming::bind(measured_server::listen_address())
+        .expect("the address can be bound")
+        .with_nodelay(Some(true));
     let address = incoming.local_addr().expect("a bound socket has an address");
     measured_server::announce("tonic", "0.14.9", address);
     tonic::transport::Server::builder()
