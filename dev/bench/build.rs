@@ -5,5 +5,7 @@ fn main() -> Result<(), polywire_proto::Error> {
         let value = std::env::var(name).expect("cargo sets it for build scripts");
         println!("cargo:rustc-env=BENCH_{name}={value}");
     }
-    polywire_proto::Build::new().include("../../proto").file("bench/v1/bench.proto").compile()
+    // As for the peers: `bytes` fields share the receive buffer.
+    let options = polywire_proto::Options::default().bytes(".").owned("/bench.v1.Bench/Echo");
+    polywire_proto::Build::new().include("../../proto").file("bench/v1/bench.proto").options(options).compile()
 }

@@ -26,7 +26,7 @@ pub(crate) struct Figures {
 #[derive(Clone, Debug, serde::Serialize)]
 pub(crate) struct Comparison {
     pub(crate) name: &'static str,
-    pub(crate) title: &'static str,
+    pub(crate) title: String,
     pub(crate) marks: Option<crate::cases::Marks>,
     pub(crate) figures: Vec<Figures>,
     /// What the case needs to be read: the rate it ran at, say.
@@ -77,7 +77,7 @@ impl Effort {
                 self.idle_memory(connections, programs.server_paths)?
             }
         };
-        Ok(Comparison { name: case.name, title: case.title, marks: case.marks, figures, note })
+        Ok(Comparison { name: case.name, title: case.title.clone(), marks: case.marks, figures, note })
     }
 
     fn server_cpu(&self, load: &Load, servers: &[Server]) -> io::Result<Vec<Figures>> {
@@ -247,7 +247,7 @@ mod tests {
     fn the_ratio_is_the_median_of_the_rounds_against_the_better_peer() {
         let comparison = Comparison {
             name: "case",
-            title: "case",
+            title: "case".into(),
             marks: None,
             figures: vec![
                 figures("polywire", &[1.0, 2.0, 9.0]),

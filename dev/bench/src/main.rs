@@ -15,6 +15,7 @@ use std::{fs, io, path::PathBuf, process::ExitCode};
 use clap::Parser;
 
 use crate::{
+    cases::Case,
     compare::{Effort, Programs},
     equal::Setup,
     process::Server,
@@ -29,7 +30,7 @@ struct Arguments {
     /// A client's name and program; ours first. May be given several times.
     #[arg(long = "client", value_name = "NAME=PROGRAM")]
     clients: Vec<String>,
-    /// Only cases whose name contains this.
+    /// Only the case of this name, or those whose names contain it.
     #[arg(long = "case", value_name = "PATTERN", default_value = "")]
     case: String,
     /// How long each run lasts.
@@ -62,15 +63,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     } else {
         Effort { seconds: arguments.seconds, rounds: arguments.rounds.max(1), connections: 1.0 }
     };
-    let cases: Vec<_> = cases::all().into_iter().filter(|case| case.name.contains(&arguments.case)).collect();
-    if cases.is_empty() {
-        let names: Vec<_> = cases::all().iter().map(|case| case.name).collect();
-        return Err(io::Error::other(format!(
-            "no case has {:?} in its name; there are {}",
-            arguments.case,
-            names.join(", ")
-        )));
-    }
+    let cases = chosen(&arguments.case)?;
     process::pin(process::OTHER_CORE)?;
     let servers = arguments.servers.iter().map(|path| Server::start(path)).collect::<io::Result<Vec<_>>>()?;
     let clients = arguments.clients.iter().map(|client| {
@@ -99,4 +92,18 @@ fn run(arguments: &Arguments) -> io::Result<()> {
         fs::write(path, serde_json::to_vec_pretty(&all)?)?;
     }
     Ok(())
+}
+
+/// The case of that name, or all whose names contain it.
+fn chosen(pattern: &str) -> io::Result<Vec<Case>> {
+    let mut cases = cases::all();
+    if let Some(place) = cases.iter().position(|case| case.name == pattern) {
+        return Ok(vec![cases.swap_remove(place)]);
+    }
+    let names: Vec<_> = cases.iter().map(|case| case.name).collect();
+    cases.retain(|case| case.name.contains(pattern));
+    if cases.is_empty() {
+        return Err(io::Error::other(format!("no case has {pattern:?} in its name; there are {}", names.join(", "))));
+    }
+    Ok(cases)
 }

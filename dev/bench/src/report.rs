@@ -59,7 +59,7 @@ fn cpu_table<'a>(out: &mut String, names: &[String], rows: impl Iterator<Item = 
         let each = |show: &dyn Fn(&Figures) -> String| {
             figures.iter().map(|figures| figures.map_or_else(|| "–".into(), show)).collect::<Vec<_>>()
         };
-        let mut cells = vec![row.title.to_owned()];
+        let mut cells = vec![row.title.clone()];
         cells.extend(each(&|figures| micros(figures.cost())));
         cells.push(row.ratio().map_or_else(|| "–".into(), |ratio| verdict(ratio, row)));
         cells.extend(marks(row, |mark| format!("{mark:.2}")));

@@ -39,7 +39,7 @@ async fn run(plan: &Plan, channel: &Channel, time: Duration) -> Vec<u32> {
         .map(|lane| {
             let client = BenchClient::new(channel.clone());
             tokio::spawn(async move {
-                let request = EchoRequest { payload: vec![lane as u8; 16], ..EchoRequest::default() };
+                let request = EchoRequest { payload: vec![lane as u8; 16].into(), ..EchoRequest::default() };
                 let mut latencies = Vec::new();
                 loop {
                     let start = Instant::now();

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bench::{
     generated::bench::v1::{
-        BenchServer, BenchService, Chunk, EchoRequestView, EchoResponse, Money, OrderTotal, OrderView, PullRequestView,
+        BenchServer, BenchService, Chunk, EchoRequest, EchoResponse, Money, OrderTotal, OrderView, PullRequestView,
         PushSummary,
     },
     measured_server, settings,
@@ -42,11 +42,11 @@ async fn serve() {
 struct Service;
 
 impl BenchService for Service {
-    async fn echo(&self, _: &mut Call, request: EchoRequestView<'_>) -> Result<EchoResponse, Status> {
+    async fn echo(&self, _: &mut Call, request: EchoRequest) -> Result<EchoResponse, Status> {
         if request.sleep_us > 0 {
             tokio::time::sleep(Duration::from_micros(request.sleep_us.into())).await;
         }
-        Ok(EchoResponse { payload: request.payload.to_vec(), ..EchoResponse::default() })
+        Ok(EchoResponse { payload: request.payload, ..EchoResponse::default() })
     }
 
     async fn total(&self, _: &mut Call, request: OrderView<'_>) -> Result<OrderTotal, Status> {
@@ -54,7 +54,8 @@ impl BenchService for Service {
     }
 
     async fn pull(&self, _: &mut Call, request: PullRequestView<'_>, mut out: Sender<Chunk>) -> Result<(), Status> {
-        let chunk = Chunk { payload: vec![b'x'; request.size as usize], ..Chunk::default() };
+        // A handler is a task already: `by_task` is how it always is here.
+        let chunk = Chunk { payload: vec![b'x'; request.size as usize].into(), ..Chunk::default() };
         for _ in 0..request.count {
             out.send(&chunk).await?;
         }

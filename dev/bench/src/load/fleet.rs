@@ -80,9 +80,20 @@ impl<S: Shape> Fleet<S> {
         Ok(turn.tally)
     }
 
-    /// One call on each link, and its answer.
-    pub(crate) fn call_once(&mut self) -> io::Result<Tally> {
-        self.run(1, Duration::ZERO)
+    /// One call on each link, one after another.
+    pub(crate) fn call_once(&mut self) -> io::Result<()> {
+        let mut turn = self.turn(false);
+        for place in 0..self.posts.len() {
+            let post = &mut self.posts[place];
+            post.shape.start(&mut post.link, turn.now);
+            Self::settle(&self.epoll, place, post)?;
+            let end = turn.now;
+            while self.posts[place].shape.open() > 0 {
+                self.wait(&mut turn, Some(Duration::from_millis(100)))?;
+                self.check_patience(&turn, end)?;
+            }
+        }
+        Ok(())
     }
 
     /// Begins `per_second` calls in even steps for so long, whether or not the server keeps up.

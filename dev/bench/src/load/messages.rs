@@ -25,8 +25,8 @@ pub(crate) fn payload_offset(bytes: usize) -> usize {
 }
 
 /// `PullRequest`.
-pub(crate) fn pull(count: u32, size: u32) -> Vec<u8> {
-    Message::default().number(1, count.into()).number(2, size.into()).0
+pub(crate) fn pull(count: u32, size: u32, by_task: bool) -> Vec<u8> {
+    Message::default().number(1, count.into()).number(2, size.into()).number(3, by_task.into()).0
 }
 
 /// `PushSummary`.

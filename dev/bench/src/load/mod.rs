@@ -40,8 +40,9 @@ pub(crate) enum Work {
     Order,
     /// Bidirectional streaming: messages that are answered one by one.
     PingPong { bytes: usize },
-    /// Server streaming: so many messages on a stream.
-    Pull { count: u32, bytes: usize },
+    /// Server streaming: so many messages on a stream; `by_task` has them come from a task of its
+    /// own through a channel where that is not how the server does it anyway.
+    Pull { count: u32, bytes: usize, by_task: bool },
     /// Client streaming: so many messages on a stream.
     Push { count: u32, bytes: usize },
 }
@@ -90,8 +91,9 @@ impl Load {
             Work::PingPong { bytes } => {
                 self.measure(address, time, between, |link| ping_pong(link, bytes, self.in_flight))
             }
-            Work::Pull { count, bytes } => {
-                self.measure(address, time, between, |link| pull(link, count, bytes, self.in_flight))
+            Work::Pull { count, bytes, by_task } => {
+                let body = messages::envelope(&messages::pull(count, size(bytes), by_task));
+                self.measure(address, time, between, |link| pull(link, &body, count, bytes, self.in_flight))
             }
             Work::Push { count, bytes } => {
                 self.measure(address, time, between, |link| push(link, count, bytes, self.in_flight))
@@ -138,9 +140,9 @@ impl Idle {
         Ok(Self { fleet: Fleet::connect(address, connections, |link| unary_echo(link, 16, 1))? })
     }
 
-    /// One call on each of them.
+    /// One call on each of them, one after another.
     pub(crate) fn call_once(&mut self) -> io::Result<()> {
-        self.fleet.call_once().map(drop)
+        self.fleet.call_once()
     }
 
     /// The ports they come from.
@@ -176,10 +178,8 @@ fn unary_order(link: &Link, streams: usize) -> Unary {
     Unary::new(&RequestHead::new("Total"), make, Expected::new(messages::envelope(&total)), streams)
 }
 
-fn pull(link: &Link, count: u32, bytes: usize, streams: usize) -> Pull {
-    let size = u32::try_from(bytes).expect("messages of a benchmark are small");
-    let body = messages::envelope(&messages::pull(count, size));
-    let make = |head: &[u8]| Template::new(head, &body, frame_max(link), true);
+fn pull(link: &Link, body: &[u8], count: u32, bytes: usize, streams: usize) -> Pull {
+    let make = |head: &[u8]| Template::new(head, body, frame_max(link), true);
     let message = messages::envelope(&messages::payload(&vec![b'x'; bytes], 0));
     Pull::new(&RequestHead::new("Pull"), make, message, count, streams)
 }
@@ -194,6 +194,10 @@ fn ping_pong(link: &Link, bytes: usize, streams: usize) -> PingPong {
     let body = messages::envelope(&messages::payload(&vec![b'x'; bytes], 0));
     let stamp = messages::PREFIX_BYTES + messages::payload_offset(bytes);
     PingPong::new(&RequestHead::new("PingPong"), &body, stamp, frame_max(link), streams)
+}
+
+fn size(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("messages of a benchmark are small")
 }
 
 fn frame_max(link: &Link) -> usize {

@@ -11,12 +11,14 @@ use connectrpc::{
 };
 use futures_util::StreamExt;
 use peers::{
+    CHANNEL_MESSAGES,
     connectrpc_bench::bench::v1::{
         Bench, BenchServer, Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal, OrderView, PullRequest,
         PushSummary,
     },
     measured_server, settings,
 };
+use tokio_stream::wrappers::ReceiverStream;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -64,8 +66,21 @@ impl Bench for Service {
         request: ServiceRequest<'_, PullRequest>,
     ) -> ServiceResult<ServiceStream<Chunk>> {
         let payload = Bytes::from(vec![b'x'; request.size as usize]);
+        let count = request.count;
+        if request.by_task {
+            let (sender, receiver) = tokio::sync::mpsc::channel(CHANNEL_MESSAGES);
+            tokio::spawn(async move {
+                for _ in 0..count {
+                    let chunk = Chunk { payload: payload.clone(), ..Chunk::default() };
+                    if sender.send(Ok(chunk)).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            return Ok(Response::stream(ReceiverStream::new(receiver)));
+        }
         // The cheapest stream there is: no task, no channel.
-        let chunks = (0..request.count).map(move |_| Ok(Chunk { payload: payload.clone(), ..Chunk::default() }));
+        let chunks = (0..count).map(move |_| Ok(Chunk { payload: payload.clone(), ..Chunk::default() }));
         Ok(Response::stream(futures_util::stream::iter(chunks)))
     }
 

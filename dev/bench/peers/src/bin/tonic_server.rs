@@ -5,12 +5,13 @@ use std::{pin::Pin, time::Duration};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use peers::{
-    measured_server, settings,
+    CHANNEL_MESSAGES, measured_server, settings,
     tonic_bench::{
         Chunk, EchoRequest, EchoResponse, Money, Order, OrderTotal, PullRequest, PushSummary,
         bench_server::{Bench, BenchServer},
     },
 };
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming, transport::server::TcpIncoming};
 
 #[global_allocator]
@@ -60,8 +61,20 @@ impl Bench for Service {
     }
 
     async fn pull(&self, request: Request<PullRequest>) -> Result<Response<Replies>, Status> {
-        let PullRequest { count, size } = request.into_inner();
+        let PullRequest { count, size, by_task } = request.into_inner();
         let payload = Bytes::from(vec![b'x'; size as usize]);
+        if by_task {
+            // As in tonic's own examples.
+            let (sender, receiver) = tokio::sync::mpsc::channel(CHANNEL_MESSAGES);
+            tokio::spawn(async move {
+                for _ in 0..count {
+                    if sender.send(Ok(Chunk { payload: payload.clone() })).await.is_err() {
+                        return;
+                    }
+                }
+            });
+            return Ok(Response::new(Box::pin(ReceiverStream::new(receiver))));
+        }
         // The cheapest stream there is: no task, no channel.
         let chunks = (0..count).map(move |_| Ok(Chunk { payload: payload.clone() }));
         Ok(Response::new(Box::pin(futures_util::stream::iter(chunks))))
