@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{Compression, Metadata, Status};
 
@@ -369,28 +369,29 @@ impl OutgoingQueue {
         }
     }
 
-    /// Writer: appends one message when there is room. `write` is taken out when it has been called.
-    pub fn poll_append<W: FnOnce(&mut BytesMut)>(
+    /// Writer: appends one message if there is room now, and says whether there was.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    #[inline]
+    pub fn try_append(
         &self,
-        cx: &mut Context<'_>,
         compressed: bool,
         len: usize,
-        write: &mut Option<W>,
-    ) -> Poll<Result<(), Status>> {
-        let mut state = self.lock();
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<bool, Status> {
+        let state = self.lock();
         if let Some(status) = &state.closed {
-            return Poll::Ready(Err(status.clone()));
+            return Err(status.clone());
         }
-        if state.queued_bytes >= QUEUE_HIGH_WATER_BYTES {
-            register(&mut state.writer, cx);
-            return Poll::Pending;
-        }
-        if let Some(write) = write.take() {
+        let room = state.queued_bytes < QUEUE_HIGH_WATER_BYTES;
+        if room {
             self.append_to(state, compressed, len, write);
         }
-        Poll::Ready(Ok(()))
+        Ok(room)
     }
 
+    #[inline]
     fn append_to(
         &self,
         mut state: MutexGuard<'_, OutgoingState>,
@@ -405,11 +406,11 @@ impl OutgoingQueue {
                 state.chunks.push_back(tail);
             }
             let mut chunk = BytesMut::with_capacity(whole);
-            put_envelope(&mut chunk, compressed, write);
+            put_envelope(&mut chunk, compressed, len, write);
             state.chunks.push_back(chunk.freeze());
         } else {
             state.tail.reserve(whole);
-            put_envelope(&mut state.tail, compressed, write);
+            put_envelope(&mut state.tail, compressed, len, write);
         }
         state.queued_bytes += whole;
         self.notify(state);
@@ -508,15 +509,14 @@ impl fmt::Debug for OutgoingQueue {
     }
 }
 
-/// Writes an envelope whose length is known only after the message.
-fn put_envelope(buffer: &mut BytesMut, compressed: bool, write: impl FnOnce(&mut BytesMut)) {
+/// Writes an envelope around the `len` bytes that `write` puts.
+#[inline]
+fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
+    let [a, b, c, d] = u32::try_from(len).expect("a message is refused long before it has 4 GiB").to_be_bytes();
+    buffer.extend_from_slice(&[u8::from(compressed), a, b, c, d]);
     let start = buffer.len();
-    buffer.put_u8(u8::from(compressed));
-    buffer.put_u32(0);
     write(buffer);
-    let len = buffer.len() - start - ENVELOPE_BYTES;
-    let len = u32::try_from(len).expect("a message is refused long before it has 4 GiB");
-    buffer[start + 1..start + ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+    assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
 fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
@@ -536,6 +536,8 @@ fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
     fn text(queue: &IncomingQueue) -> Poll<Result<Option<Message>, Status>> {
