@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything around the code that a person or CI runs.
 
+mod bench;
 mod tidy;
 
 use std::process::ExitCode;
@@ -15,12 +16,15 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
+    Bench(bench::Bench),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().task {
+        Task::Bench(bench) => bench.run(),
         Task::Tidy => tidy::run(),
     };
     match result {
