@@ -50,7 +50,7 @@ pub fn compress(compression: Compression, message: &[u8], out: &mut Vec<u8>) -> 
 ///
 /// The input must be exactly one message: truncated input and bytes behind its end are malformed. What a format allows to
 /// stand in one stream may: several gzip members (RFC 1952 §2.2), zstd frames (RFC 8878 §3) or snappy chunks. Checksums are
-/// verified where the format has them (brotli has none). Empty input is an empty message in every compression, as senders
+/// verified where they are (brotli has none, zstd need not have one). Empty input is an empty message in every compression, as senders
 /// write it that way (Connect: zero-length content is not decompressed).
 ///
 /// # Errors
