@@ -1,5 +1,7 @@
 //! Messages through every compression: round trips, other people's encoders, and input meant to hurt.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::io::Write;
 
 use bytes::Bytes;

@@ -1,5 +1,7 @@
 //! Small messages that would become very large ones. A process of its own, because its memory is measured.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::{
     fs,
     io::{self, Write},
