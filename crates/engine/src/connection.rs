@@ -1,24 +1,20 @@
 //! A connection in terms of calls: a wire and the protocols on its streams, without I/O.
 //!
-//! The contract is that of every machine here: after each input or command, drain [`poll_event`](Connection::poll_event) and
-//! [`poll_transmit`](Connection::poll_transmit) until nothing is due before [`poll_timeout`](Connection::poll_timeout).
+//! The contract is that of every [`Machine`]: after each input or command, [`drain`](crate::drain::drain) it.
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use polywire_core::{Codec, Compression, CompressionSet, ENVELOPE_BYTES, Message, Metadata, RequestHead, Status};
 
 use crate::{
     deadlines::Deadlines,
+    drain::Machine,
     envelope::{Envelope, EnvelopeError, Reader},
     limits::Limits,
     protocol::grpc::{self, Refusal, RequestTemplate, ResponseHead, Templates},
     transmit::Transmit,
-    wire::http2::{self, ConnectionError, Headers, OpenError, Reason, Role, StreamId, StreamKey},
+    wire::http2::{self, ConnectionError, Headers, OpenError, Reason, Role, StreamKey},
 };
 
 /// Names a call on its connection. It is the stream's key: an index that is reused and an id that is not.
@@ -147,7 +143,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 struct CallState {
-    id: StreamId,
+    key: CallKey,
     phase: Phase,
     peer_ended: bool,
     codec: Codec,
@@ -206,58 +202,15 @@ impl Connection {
         self.wire.handle_bytes(now, bytes);
     }
 
+    /// The transport took a part of a transmit: the peer is slow, not dead.
+    pub fn handle_progress(&mut self, now: Instant) {
+        self.wire.handle_progress(now);
+    }
+
     /// The peer will send nothing more, or the transport has failed.
     pub fn handle_eof(&mut self, now: Instant) {
         self.now = now;
         self.wire.handle_eof(now);
-    }
-
-    /// The moment of [`poll_timeout`](Self::poll_timeout) has come.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        self.now = now;
-        self.wire.handle_timeout(now);
-        while let Some(key) = self.deadlines.pop_due(now) {
-            if self.call(key).is_some_and(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
-                self.fail(key, Status::deadline_exceeded("the deadline passed before the call ended"));
-            }
-        }
-    }
-
-    /// What has happened; `None` when all has been told.
-    pub fn poll_event(&mut self) -> Option<Event> {
-        loop {
-            if let Some(event) = self.events.pop_front() {
-                return Some(event);
-            }
-            let event = match self.reading.take() {
-                Some(reading) => self.read_on(reading),
-                None => {
-                    let event = self.wire.poll_event()?;
-                    self.translate(event)
-                }
-            };
-            if event.is_some() {
-                return event;
-            }
-        }
-    }
-
-    /// Bytes for the peer; false when there are none.
-    pub fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
-        self.wire.poll_transmit(now, out)
-    }
-
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
-    pub fn poll_timeout(&mut self) -> Option<Instant> {
-        for (deadline, key) in std::mem::take(&mut self.deadlines_fresh) {
-            if self.call(key).is_some() {
-                self.deadlines.push(deadline, key);
-            }
-        }
-        let calls_open = self.calls_open;
-        let calls = &self.calls;
-        self.deadlines.prune(calls_open, |key| find(calls, key).is_some());
-        earlier(self.wire.poll_timeout(), self.deadlines.first())
     }
 
     /// Client: begins a call. With `message`, an enveloped message goes out at once; with `last` it is the only one.
@@ -270,7 +223,7 @@ impl Connection {
         let extra = grpc::request_extra(timeout, request.metadata);
         let ends_with_head = request.last && request.message.is_none();
         let key = self.wire.open(now, &request.template.0, extra.as_ref(), ends_with_head)?;
-        let call = CallState::new(key.id, self.config.limits.message_bytes_max, request.deadline);
+        let call = CallState::new(key, self.config.limits.message_bytes_max, request.deadline);
         self.insert(key, call);
         if let Some(deadline) = request.deadline {
             self.deadlines_fresh.push((deadline, key));
@@ -326,14 +279,15 @@ impl Connection {
         if call.phase == Phase::ExpectHead {
             // Trailers-Only: one block says it all.
             let mut extra = grpc::metadata_extra(leading).unwrap_or_default();
-            extra.append(&grpc::status_fields(status, trailing));
+            grpc::write_status(&mut extra, status, trailing);
             let head = self.config.templates.head(call.codec, Compression::Identity);
             self.wire.send_headers(key, head, Some(&extra), true);
         } else if plain {
             self.wire.send_headers(key, self.config.templates.trailers_ok(), None, true);
         } else {
-            let trailers = Arc::new(Headers::new());
-            self.wire.send_headers(key, &trailers, Some(&grpc::status_fields(status, trailing)), true);
+            let mut trailers = Headers::new();
+            grpc::write_status(&mut trailers, status, trailing);
+            self.wire.send_headers(key, self.config.templates.nothing(), Some(&trailers), true);
         }
     }
 
@@ -389,11 +343,6 @@ impl Connection {
     /// Whether either side has begun to end the connection.
     pub fn is_draining(&self) -> bool {
         self.wire.is_draining()
-    }
-
-    /// Whether all is over and sent: the transport may be shut.
-    pub fn is_closed(&self) -> bool {
-        self.wire.is_closed()
     }
 
     /// How many calls are in progress.
@@ -475,7 +424,7 @@ impl Connection {
                 head
             }),
         };
-        let mut call = CallState::new(key.id, self.config.limits.message_bytes_max, None);
+        let mut call = CallState::new(key, self.config.limits.message_bytes_max, None);
         call.peer_ended = end;
         match head {
             Ok(head) => {
@@ -493,11 +442,7 @@ impl Connection {
                 let head_only = headers.find(b":method") == Some(b"HEAD");
                 call.phase = Phase::Refused { status, text, head_only };
                 self.insert(key, call);
-                if end {
-                    self.half_closed(key)
-                } else {
-                    None
-                }
+                if end { self.half_closed(key) } else { None }
             }
             Err(Refusal::Status(status)) => {
                 self.insert(key, call);
@@ -541,7 +486,8 @@ impl Connection {
         match call.reader.next(&mut data) {
             Ok(Some(Envelope { bytes, compressed })) => {
                 if compressed && call.peer_compression == Compression::Identity {
-                    let status = Status::internal("a message is marked as compressed, but grpc-encoding names no compression");
+                    let status =
+                        Status::internal("a message is marked as compressed, but grpc-encoding names no compression");
                     return self.fail_inside(key, status);
                 }
                 let compression = if compressed { call.peer_compression } else { Compression::Identity };
@@ -582,7 +528,7 @@ impl Connection {
         if status == 405 {
             headers.push(b"allow", b"POST");
         }
-        self.wire.send_headers(key, &Arc::new(Headers::new()), Some(&headers), head_only);
+        self.wire.send_headers(key, self.config.templates.nothing(), Some(&headers), head_only);
         if !head_only {
             self.wire.send_data(key, Bytes::from_static(text.as_bytes()), true);
         }
@@ -623,10 +569,10 @@ impl Connection {
     }
 
     fn end_all(&mut self, error: Option<&ConnectionError>) {
-        let text = error.map_or_else(|| "the connection was closed".to_owned(), |e| format!("the connection ended: {e}"));
+        let text =
+            error.map_or_else(|| "the connection was closed".to_owned(), |e| format!("the connection ended: {e}"));
         for index in 0..self.calls.len() {
-            let Some(call) = &self.calls[index] else { continue };
-            let key = StreamKey { index: index as u32, id: call.id };
+            let Some(key) = self.calls[index].as_ref().map(|call| call.key) else { continue };
             let status = Status::unavailable(text.clone());
             self.remove(key);
             self.events.push_back(match self.wire.role() {
@@ -637,7 +583,7 @@ impl Connection {
     }
 
     fn insert(&mut self, key: CallKey, call: CallState) {
-        let index = key.index as usize;
+        let index = key.index();
         if index >= self.calls.len() {
             self.calls.resize_with(index + 1, || None);
         }
@@ -649,7 +595,7 @@ impl Connection {
     fn remove(&mut self, key: CallKey) -> Option<CallState> {
         self.call(key)?;
         self.calls_open -= 1;
-        let call = self.calls[key.index as usize].take()?;
+        let call = self.calls[key.index()].take()?;
         if call.unreleased_bytes > 0 {
             self.wire.release(key, call.unreleased_bytes as u32);
         }
@@ -658,6 +604,61 @@ impl Connection {
 
     fn call(&self, key: CallKey) -> Option<&CallState> {
         find(&self.calls, key)
+    }
+}
+
+impl Machine for Connection {
+    type Event = Event;
+
+    fn poll_event(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Some(event);
+            }
+            let event = match self.reading.take() {
+                Some(reading) => self.read_on(reading),
+                None => {
+                    let event = self.wire.poll_event()?;
+                    self.translate(event)
+                }
+            };
+            if event.is_some() {
+                return event;
+            }
+        }
+    }
+
+    fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
+        if self.wire.poll_transmit(now, out) {
+            return true;
+        }
+        // All that could end at once has ended; what is left needs its timer.
+        for (deadline, key) in self.deadlines_fresh.drain(..) {
+            if find(&self.calls, key).is_some() {
+                self.deadlines.push(deadline, key);
+            }
+        }
+        let calls = &self.calls;
+        self.deadlines.prune(self.calls_open, |key| find(calls, key).is_some());
+        false
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        earlier(self.wire.poll_timeout(), self.deadlines.first())
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.wire.handle_timeout(now);
+        while let Some(key) = self.deadlines.pop_due(now) {
+            if self.call(key).is_some_and(|call| call.deadline.is_some_and(|deadline| deadline <= now)) {
+                self.fail(key, Status::deadline_exceeded("the deadline passed before the call ended"));
+            }
+        }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.wire.is_closed()
     }
 }
 
@@ -677,9 +678,9 @@ pub struct OpenCall<'a> {
 }
 
 impl CallState {
-    fn new(id: StreamId, message_bytes_max: usize, deadline: Option<Instant>) -> Self {
+    fn new(key: CallKey, message_bytes_max: usize, deadline: Option<Instant>) -> Self {
         Self {
-            id,
+            key,
             phase: Phase::ExpectHead,
             peer_ended: false,
             codec: Codec::Proto,
@@ -694,11 +695,11 @@ impl CallState {
 }
 
 fn find(calls: &[Option<CallState>], key: CallKey) -> Option<&CallState> {
-    calls.get(key.index as usize)?.as_ref().filter(|call| call.id == key.id)
+    calls.get(key.index())?.as_ref().filter(|call| call.key == key)
 }
 
 fn find_mut(calls: &mut [Option<CallState>], key: CallKey) -> Option<&mut CallState> {
-    calls.get_mut(key.index as usize)?.as_mut().filter(|call| call.id == key.id)
+    calls.get_mut(key.index())?.as_mut().filter(|call| call.key == key)
 }
 
 /// Gives the peer window back for all that is not waiting to be read.

@@ -1,6 +1,6 @@
-use std::{cmp::Reverse, collections::BinaryHeap, time::Instant};
+use std::{cmp::Ordering, collections::BinaryHeap, time::Instant};
 
-use crate::wire::http2::{StreamId, StreamKey};
+use crate::wire::http2::StreamKey;
 
 /// The deadlines of calls, the earliest first.
 ///
@@ -8,7 +8,13 @@ use crate::wire::http2::{StreamId, StreamKey};
 /// that a second's worth of short calls with long deadlines costs no memory.
 #[derive(Debug, Default)]
 pub(crate) struct Deadlines {
-    heap: BinaryHeap<Reverse<(Instant, u32, StreamId)>>,
+    heap: BinaryHeap<Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    deadline: Instant,
+    key: StreamKey,
 }
 
 /// Entries that are kept without looking whether they are still of use.
@@ -16,16 +22,15 @@ const SLACK: usize = 64;
 
 impl Deadlines {
     pub(crate) fn push(&mut self, deadline: Instant, key: StreamKey) {
-        self.heap.push(Reverse((deadline, key.index, key.id)));
+        self.heap.push(Entry { deadline, key });
     }
 
     /// Takes out one call whose deadline has come.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<StreamKey> {
-        let Reverse((deadline, ..)) = self.heap.peek()?;
-        if *deadline > now {
+        if self.first()? > now {
             return None;
         }
-        self.heap.pop().map(|Reverse((_, index, id))| StreamKey { index, id })
+        self.heap.pop().map(|entry| entry.key)
     }
 
     /// Drops the entries of calls that are over, when they outnumber the others.
@@ -34,16 +39,32 @@ impl Deadlines {
             self.heap.clear();
             self.heap.shrink_to(SLACK);
         } else if self.heap.len() > 2 * calls_open + SLACK {
-            self.heap.retain(|Reverse((_, index, id))| is_open(StreamKey { index: *index, id: *id }));
+            self.heap.retain(|entry| is_open(entry.key));
         }
     }
 
     pub(crate) fn first(&self) -> Option<Instant> {
-        self.heap.peek().map(|Reverse((deadline, ..))| *deadline)
-    }
-
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.heap.len()
+        self.heap.peek().map(|entry| entry.deadline)
     }
 }
+
+/// The heap gives the greatest first: that is the earliest deadline.
+impl Ord for Entry {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.deadline.cmp(&self.deadline)
+    }
+}
+
+impl PartialOrd for Entry {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.deadline == other.deadline
+    }
+}
+
+impl Eq for Entry {}

@@ -9,6 +9,11 @@ use std::time::Duration;
 /// that talks to strangers; each field says what it buys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
+    // Calls
+    /// Longest message that is accepted, as it travels and after decompression. What gRPC implementations agree on.
+    /// Default 4 MiB.
+    pub message_bytes_max: usize,
+
     // Streams
     /// Streams a peer may have open at once, announced and enforced. 256 lets one connection keep several cores
     /// busy while what its handlers can hold stays countable. Default 256.
@@ -24,8 +29,9 @@ pub struct Limits {
     pub resets_remembered: usize,
 
     // Frames
-    /// Largest frame payload we accept, announced as SETTINGS_MAX_FRAME_SIZE (2^14 to 2^24 − 1). Big messages need
-    /// fewer frames; DATA is passed on as it arrives, so no buffer of this size is needed. Default 64 KiB.
+    /// Largest frame payload we accept, announced as SETTINGS_MAX_FRAME_SIZE (2^14 to 2^24 − 1). DATA is passed on
+    /// as it arrives, so larger frames would save little; the standard's minimum bounds what a peer makes us hold.
+    /// Default 16 KiB.
     pub frame_bytes_max: u32,
     /// Largest DATA payload we put into one frame, even if the peer takes more. Keeps one big message from
     /// holding up its neighbours for long. Default 64 KiB.
@@ -242,11 +248,12 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            message_bytes_max: 4 << 20,
             streams_max: 256,
             streams_assumed: 100,
             stream_id_max: 3 << 29,
             resets_remembered: 256,
-            frame_bytes_max: 64 << 10,
+            frame_bytes_max: 16 << 10,
             frame_send_bytes_max: 64 << 10,
             settings_entries_max: 32,
             header_list_bytes_max: 16 << 10,

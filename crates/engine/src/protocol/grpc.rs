@@ -123,6 +123,7 @@ pub(crate) struct Templates {
     /// By codec, then by compression.
     heads: [[Arc<Headers>; 6]; 2],
     trailers_ok: Arc<Headers>,
+    nothing: Arc<Headers>,
 }
 
 impl Templates {
@@ -144,12 +145,18 @@ impl Templates {
         Self {
             heads: [Codec::Proto, Codec::Json].map(|codec| Compression::ALL.map(|compression| head(codec, compression))),
             trailers_ok: Arc::new(trailers_ok),
+            nothing: Arc::default(),
         }
     }
 
     /// The fixed part of a response's headers.
     pub(crate) fn head(&self, codec: Codec, compression: Compression) -> &Arc<Headers> {
         &self.heads[usize::from(codec == Codec::Json)][compression as usize]
+    }
+
+    /// The fixed part of a block that has none.
+    pub(crate) fn nothing(&self) -> &Arc<Headers> {
+        &self.nothing
     }
 
     /// The trailers of success without metadata.
@@ -168,8 +175,7 @@ pub(crate) fn metadata_extra(metadata: &Metadata) -> Option<Headers> {
 }
 
 /// A status as fields of a block: the trailers, or the end of a Trailers-Only block.
-pub(crate) fn status_fields(status: &Status, trailing: &Metadata) -> Headers {
-    let mut fields = Headers::new();
+pub(crate) fn write_status(fields: &mut Headers, status: &Status, trailing: &Metadata) {
     fields.push(b"grpc-status", status.code().number().to_string().as_bytes());
     if !status.message().is_empty() {
         fields.push(b"grpc-message", percent_encode(status.message()).as_bytes());
@@ -178,8 +184,7 @@ pub(crate) fn status_fields(status: &Status, trailing: &Metadata) -> Headers {
         let details = BASE64.encode(rich_status::encode(status));
         fields.push(b"grpc-status-details-bin", details.as_bytes());
     }
-    write_metadata(&mut fields, trailing);
-    fields
+    write_metadata(fields, trailing);
 }
 
 /// What a server's first headers say.
@@ -462,7 +467,7 @@ mod tests {
             let timeout = Duration::from_nanos(nanos);
             let read = parse_timeout(format_timeout(timeout).as_bytes()).unwrap();
             assert!(read >= timeout, "{timeout:?} became {read:?}");
-            assert!(read.as_nanos() - timeout.as_nanos() <= timeout.as_nanos() / 1_000_000, "{timeout:?} became {read:?}");
+            assert!(read.as_nanos() - timeout.as_nanos() <= timeout.as_nanos() / 50_000, "{timeout:?} became {read:?}");
         }
     }
 
@@ -518,7 +523,9 @@ mod tests {
             .with_detail(Detail { type_url: "type.googleapis.com/a.B".into(), value: Bytes::from_static(b"\x08\x01") });
         let mut trailing = Metadata::new();
         trailing.append_bin("x-bin", &[1, 2, 3]).unwrap();
-        let (read, metadata) = parse_trailers(&status_fields(&status, &trailing));
+        let mut fields = Headers::new();
+        write_status(&mut fields, &status, &trailing);
+        let (read, metadata) = parse_trailers(&fields);
         assert_eq!((read, metadata), (status, trailing));
     }
 

@@ -70,6 +70,11 @@ impl Headers {
         self.len = 0;
     }
 
+    /// Gives back room that holds no field.
+    pub fn shrink_to_fit(&mut self) {
+        self.records.shrink_to_fit();
+    }
+
     /// The number of fields.
     #[inline]
     pub fn len(&self) -> usize {
@@ -110,6 +115,11 @@ impl Headers {
             rest: &self.records,
             left: self.len,
         }
+    }
+
+    /// The memory of one `Arc` of this list, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.records.capacity() + size_of::<Self>() + 2 * size_of::<usize>()
     }
 
     #[inline]
