@@ -107,6 +107,15 @@ fn a_file_that_is_far_too_large_is_not_read() {
 }
 
 #[test]
+fn a_root_that_cannot_be_used_is_passed_over_unless_it_is_the_only_one() {
+    let hollow = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let good = Authority::new("authority").pem();
+    ClientTls::new(Roots::pem(format!("{hollow}{good}"))).build().unwrap();
+    let error = ClientTls::new(Roots::pem(hollow).and(Roots::pem(good))).build().unwrap_err().to_string();
+    assert!(error.starts_with("root certificate given in memory: not a usable X.509 certificate: "), "{error}");
+}
+
+#[test]
 fn pem_in_memory_is_named_as_such() {
     let error = ClientTls::new(Roots::pem("nothing")).build().unwrap_err();
     assert_eq!(
