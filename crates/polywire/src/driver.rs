@@ -26,7 +26,7 @@ use crate::inbox::Inbox;
 
 /// What stands on a connection: the calls of a server or of a channel.
 pub(crate) trait Calls: Send + Unpin + 'static {
-    type Command: Send + 'static;
+    type Command: Send + Unpin + 'static;
 
     /// The engine reports something.
     fn handle_event(&mut self, connection: &mut Connection, now: Instant, event: Event);

@@ -161,6 +161,7 @@ impl ServerCalls {
         let spawn = route.spawn();
         let mut call = Call::new(method.clone(), head, deadline, Arc::clone(&self.peer));
         let outgoing = method.kind().server_streams().then(|| Arc::new(OutgoingQueue::new(self.waker(key))));
+        call.set_message_bytes_max(self.shared.config.limits().message_bytes_max);
         if let Some(outgoing) = &outgoing {
             call.attach(Arc::clone(outgoing));
         }
