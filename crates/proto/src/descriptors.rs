@@ -1,10 +1,8 @@
 //! Sets of file descriptors.
 
-use std::collections::{BTreeSet, HashMap};
-
 use buffa::{DecodeOptions, Message as _};
 
-use crate::{Error, FileDescriptorProto, FileDescriptorSet};
+use crate::{Error, FileDescriptorSet};
 
 /// Memory that the elements of one descriptor set may take when it is decoded. The largest sets in use take half of it; a
 /// broken file fails with an error instead of taking everything.
@@ -29,10 +27,15 @@ pub fn encode_descriptor_set(descriptors: &FileDescriptorSet) -> Vec<u8> {
 /// The named files and all they import, each file behind those it imports, without positions and comments.
 ///
 /// Imports that the set does not have are left out: protoc without `--include_imports` writes such sets.
+#[cfg(feature = "generate")]
 pub(crate) fn closure<'a>(
     descriptors: &FileDescriptorSet,
     roots: impl IntoIterator<Item = &'a str>,
 ) -> FileDescriptorSet {
+    use std::collections::{BTreeSet, HashMap};
+
+    use crate::FileDescriptorProto;
+
     let by_name: HashMap<&str, &FileDescriptorProto> =
         descriptors.file.iter().map(|file| (file.name.as_deref().unwrap_or_default(), file)).collect();
     let mut done = BTreeSet::new();
@@ -50,7 +53,8 @@ pub(crate) fn closure<'a>(
                     }
                 }
                 None => {
-                    files.push(FileDescriptorProto { source_code_info: buffa::MessageField::none(), ..(*file).clone() })
+                    let source_code_info = buffa::MessageField::none();
+                    files.push(FileDescriptorProto { source_code_info, ..(*file).clone() });
                 }
             }
         }
@@ -58,9 +62,10 @@ pub(crate) fn closure<'a>(
     FileDescriptorSet { file: files, ..FileDescriptorSet::default() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "generate"))]
 mod tests {
     use super::*;
+    use crate::FileDescriptorProto;
 
     fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
         FileDescriptorProto {

@@ -1,5 +1,7 @@
 //! What comes out, compared with files that are read in review. `BLESS=1 cargo test -p polywire-proto` rewrites them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by it")]
+
 use std::{
     fs,
     path::{Path, PathBuf},

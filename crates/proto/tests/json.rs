@@ -1,5 +1,7 @@
 //! Canonical JSON of messages known by descriptors alone.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by it")]
+
 use std::path::Path;
 
 use polywire_proto::{JsonOptions, MessageType, Pool, compile};

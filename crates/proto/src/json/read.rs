@@ -4,8 +4,8 @@ use std::{cell::RefCell, collections::BTreeSet, fmt::Write as _, sync::Arc};
 
 use buffa::editions::EnumType;
 use buffa_descriptor::{
-    DynamicMessage, EnumIndex, FieldDescriptor, FieldKind, MapKey, MapValue, MessageIndex, ReflectMessageMut as _,
-    ScalarType, SingularKind, Value,
+    DynamicMessage, EnumIndex, ExtensionDescriptor, FieldDescriptor, FieldKind, MapKey, MapValue, MessageIndex,
+    ReflectMessageMut as _, ScalarType, SingularKind, Value,
 };
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
@@ -136,7 +136,10 @@ impl<'de> Visitor<'de> for MessageSeed<'_> {
         while let Some(key) = map.next_key::<String>()? {
             let extension = key.strip_prefix('[').and_then(|key| key.strip_suffix(']'));
             let field = match extension {
-                Some(name) => pool.extension_by_name(name).filter(|found| found.extendee() == index).map(|e| e.field()),
+                Some(name) => pool
+                    .extension_by_name(name)
+                    .filter(|found| found.extendee() == index)
+                    .map(ExtensionDescriptor::field),
                 None => descriptor.field_by_name(&key),
             };
             let Some(field) = field else {

@@ -57,8 +57,7 @@ impl Visitor<'_> for ScalarSeed {
             ScalarType::Bool => Err(E::invalid_type(serde::de::Unexpected::Str(value), &self)),
             ScalarType::String => Ok(Value::String(value.to_owned())),
             ScalarType::Bytes => {
-                let text =
-                    serde::de::value::StrDeserializer::<serde::de::value::Error>::from(value.into_deserializer());
+                let text: serde::de::value::StrDeserializer<'_, serde::de::value::Error> = value.into_deserializer();
                 let bytes: Result<Vec<u8>, _> = buffa::json_helpers::bytes::deserialize(text);
                 bytes.map(Value::Bytes).map_err(|_| E::custom("this is not base64"))
             }
