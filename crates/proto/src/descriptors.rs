@@ -2,7 +2,7 @@
 
 use buffa::{DecodeOptions, Message as _};
 
-use crate::{Error, FileDescriptorSet};
+use crate::{Error, FileDescriptorProto, FileDescriptorSet};
 
 /// Memory that the elements of one descriptor set may take when it is decoded. The largest sets in use take half of it; a
 /// broken file fails with an error instead of taking everything.
@@ -17,6 +17,11 @@ pub fn decode_descriptor_set(bytes: &[u8]) -> Result<FileDescriptorSet, Error> {
         .with_element_memory_limit(ELEMENT_BYTES_MAX)
         .decode_from_slice(bytes)
         .map_err(|error| Error::descriptors(format!("this is not a FileDescriptorSet: {error}")))
+}
+
+/// What a file imports, for its types and for its options.
+pub(crate) fn imports(file: &FileDescriptorProto) -> impl Iterator<Item = &str> {
+    file.dependency.iter().chain(&file.option_dependency).map(String::as_str)
 }
 
 /// The bytes of a descriptor set, extensions of options included.
@@ -34,8 +39,6 @@ pub(crate) fn closure<'a>(
 ) -> FileDescriptorSet {
     use std::collections::{BTreeSet, HashMap};
 
-    use crate::FileDescriptorProto;
-
     let by_name: HashMap<&str, &FileDescriptorProto> =
         descriptors.file.iter().map(|file| (file.name.as_deref().unwrap_or_default(), file)).collect();
     let mut done = BTreeSet::new();
@@ -45,10 +48,10 @@ pub(crate) fn closure<'a>(
         let mut stack = if done.insert(root.to_owned()) { vec![(root, 0)] } else { Vec::new() };
         while let Some((name, next)) = stack.pop() {
             let Some(file) = by_name.get(name) else { continue };
-            match file.dependency.get(next) {
+            match imports(file).nth(next) {
                 Some(import) => {
                     stack.push((name, next + 1));
-                    if done.insert(import.clone()) {
+                    if done.insert(import.to_owned()) {
                         stack.push((import, 0));
                     }
                 }
@@ -65,7 +68,6 @@ pub(crate) fn closure<'a>(
 #[cfg(all(test, feature = "generate"))]
 mod tests {
     use super::*;
-    use crate::FileDescriptorProto;
 
     fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
         FileDescriptorProto {

@@ -2,7 +2,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use buffa::Message as _;
 
-use crate::{DescriptorProto, Error, FileDescriptorProto, FileDescriptorSet, decode_descriptor_set};
+use crate::{
+    DescriptorProto, Error, FileDescriptorProto, FileDescriptorSet, decode_descriptor_set, descriptors::imports,
+};
 
 /// Files of descriptors, found by what is in them: what a reflection service answers from.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +95,7 @@ impl Files {
         let mut files = vec![file];
         let mut next = 0;
         while let Some(file) = files.get(next) {
-            for import in &file.descriptor.dependency {
+            for import in imports(&file.descriptor) {
                 if let Some(file) = self.by_name(import).filter(|file| seen.insert(file.name())) {
                     files.push(file);
                 }

@@ -190,12 +190,15 @@ impl<'a> Printer<'a> {
         if let Some(package) = file.package.as_deref().filter(|package| !package.is_empty()) {
             self.line(format_args!("\npackage {package};"))?;
         }
-        if !file.dependency.is_empty() {
+        if !file.dependency.is_empty() || !file.option_dependency.is_empty() {
             self.out.push('\n');
         }
         for (index, import) in (0..).zip(&file.dependency) {
             let how = if file.public_dependency.contains(&index) { "public " } else { "" };
             self.line(format_args!("import {how}{import:?};"))?;
+        }
+        for import in &file.option_dependency {
+            self.line(format_args!("import option {import:?};"))?;
         }
         let options = options::of(self.pool, file.options.as_option());
         if !options.is_empty() {
