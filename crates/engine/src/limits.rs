@@ -44,8 +44,8 @@ pub struct Limits {
     /// Frames of one header block. The largest honest block fits into five frames of the smallest permitted
     /// maximum; endless or empty CONTINUATION is an attack (CVE-2024-27316). Default 32.
     pub header_block_frames_max: u32,
-    /// Time from the first to the last frame of a header block. While it is incomplete nothing else can be
-    /// received, so it must not stay so. Default 10 s.
+    /// Time from the first to the last byte of a header block, or of any other frame that is held until it is
+    /// complete. Nothing else can be received meanwhile, so it must not stay so. Default 10 s.
     pub header_block_timeout: Duration,
     /// Dynamic table we decode with, announced as SETTINGS_HEADER_TABLE_SIZE: memory a peer may fill. Default 4 KiB.
     pub header_table_bytes: u32,

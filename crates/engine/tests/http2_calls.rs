@@ -102,7 +102,7 @@ fn calls_go_through_whatever_way_the_bytes_are_cut() {
 fn the_same_request_again_is_the_same_arc() {
     let mut pair = Pair::connected();
     let head = request();
-    for _ in 0..4 {
+    for _ in 0..8 {
         pair.client
             .connection
             .open(pair.now, &head, None, true)

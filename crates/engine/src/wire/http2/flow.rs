@@ -151,8 +151,10 @@ impl Bandwidth {
         let full = u64::from(bytes) * 3 >= u64::from(window) * 2;
         if full && rate > self.rate_max {
             self.rate_max = rate;
-            self.pause = PAUSE_BYTES;
-            return Some(bytes.saturating_mul(2).clamp(window, window_max));
+            let grown = bytes.saturating_mul(2).clamp(window, window_max);
+            // For one more round trip the peer goes by the old window: that measures nothing.
+            self.pause = (grown / 2).max(PAUSE_BYTES);
+            return Some(grown);
         }
         // The longer nothing changes, the rarer we ask.
         self.pause = (self.pause * 2).min(PAUSE_BYTES_MAX);
@@ -222,7 +224,8 @@ mod tests {
         assert!(!bandwidth.receive(base, 1 << 20));
         let grown = bandwidth.measured(base + trip, 1 << 20, 16 << 20);
         assert_eq!(grown, Some(2 << 20));
-        assert!(bandwidth.receive(base, PAUSE_BYTES));
+        assert!(!bandwidth.receive(base, PAUSE_BYTES));
+        assert!(bandwidth.receive(base, 1 << 20));
         assert!(!bandwidth.receive(base, 1 << 20));
         assert_eq!(bandwidth.measured(base + trip, 2 << 20, 16 << 20), None);
     }

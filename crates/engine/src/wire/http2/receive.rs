@@ -90,6 +90,9 @@ impl Connection {
                 }
             }
         }
+        if !self.partial.is_empty() && self.timers.block.is_none() {
+            self.timers.block = after(now, self.limits.header_block_timeout);
+        }
         Ok(())
     }
 
@@ -155,6 +158,7 @@ impl Connection {
             }
             let padding = padding_of(head, &self.partial).unwrap_or(0);
             self.partial.clear();
+            self.timers.block = None;
             return match self.begin_data(now, head, padding)? {
                 Some(incoming) => self.receive_data(incoming, input, at),
                 None => Ok(at),
@@ -171,6 +175,9 @@ impl Connection {
         }
         if self.fill_partial(HEAD_BYTES + head.size(), input, &mut at) {
             let frame = Bytes::from(std::mem::take(&mut self.partial));
+            if self.assembly.is_none() {
+                self.timers.block = None;
+            }
             self.handle_frame(now, head, &frame, HEAD_BYTES)?;
         }
         Ok(at)
