@@ -3,11 +3,16 @@
 //! Nothing here touches a socket, a task, a lock or the clock. Bytes and time go in, events and bytes come out;
 //! [`drain`](drain::drain) is the one place that knows the order.
 
+pub mod connection;
+mod deadlines;
 pub mod drain;
+pub mod envelope;
 pub mod limits;
+pub mod protocol;
 pub mod time;
 pub mod transmit;
 pub mod wire;
 
+pub use connection::{CallKey, Config, Connection, Event, OpenCall};
 pub use limits::Limits;
 pub use transmit::Transmit;

@@ -9,6 +9,11 @@ use std::time::Duration;
 /// that talks to strangers; each field says what it buys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
+    // Calls
+    /// Longest message that is accepted, as it travels and after decompression. What gRPC implementations agree on.
+    /// Default 4 MiB.
+    pub message_bytes_max: usize,
+
     // Streams
     /// Streams a peer may have open at once, announced and enforced. 256 lets one connection keep several cores
     /// busy while what its handlers can hold stays countable. Default 256.
@@ -243,6 +248,7 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Limits {
+            message_bytes_max: 4 << 20,
             streams_max: 256,
             streams_assumed: 100,
             stream_id_max: 3 << 29,
