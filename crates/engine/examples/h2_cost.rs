@@ -10,12 +10,7 @@ use polywire_engine::{Limits, Transmit};
 
 #[allow(clippy::disallowed_methods)] // an example has a clock
 fn main() {
-    let argument = |n, default| {
-        std::env::args()
-            .nth(n)
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default)
-    };
+    let argument = |n, default| std::env::args().nth(n).and_then(|text| text.parse().ok()).unwrap_or(default);
     let calls: usize = argument(1, 1_000_000);
     let in_flight: usize = argument(2, 100);
     let message_bytes: usize = argument(3, 21);
@@ -48,9 +43,7 @@ fn main() {
     let start = Instant::now();
     while done < calls {
         for _ in 0..in_flight {
-            let key = client
-                .open(now, &request, None, false)
-                .expect("the limit is above in_flight");
+            let key = client.open(now, &request, None, false).expect("the limit is above in_flight");
             client.send_data(key, message.clone(), true);
         }
         let input = wire.take(&mut client, now);
@@ -59,13 +52,7 @@ fn main() {
             server.handle_bytes(now, bytes);
         }
         while let Some(event) = server.poll_event() {
-            if let Event::Data {
-                key,
-                data,
-                end,
-                flow_bytes,
-            } = event
-            {
+            if let Event::Data { key, data, end, flow_bytes } = event {
                 server.release(key, flow_bytes);
                 if end {
                     server.send_headers(key, &response, None, false);
@@ -81,9 +68,7 @@ fn main() {
         }
         while let Some(event) = client.poll_event() {
             match event {
-                Event::Data {
-                    key, flow_bytes, ..
-                } => client.release(key, flow_bytes),
+                Event::Data { key, flow_bytes, .. } => client.release(key, flow_bytes),
                 Event::Trailers { .. } => done += 1,
                 Event::Headers { .. } => {}
                 other => panic!("{other:?}"),

@@ -7,19 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use polywire_engine::Limits;
 use polywire_engine::limits::{Keepalive, PingPolicy};
-use polywire_engine::wire::http2::{
-    ConnectionError, Event, LimitExceeded, OpenError, Reason, Role, TimedOut,
-};
+use polywire_engine::wire::http2::{ConnectionError, Event, LimitExceeded, OpenError, Reason, Role, TimedOut};
 use support::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn keepalive(without_calls: bool) -> Option<Keepalive> {
-    Some(Keepalive {
-        interval: 10 * SECOND,
-        timeout: 3 * SECOND,
-        without_calls,
-    })
+    Some(Keepalive { interval: 10 * SECOND, timeout: 3 * SECOND, without_calls })
 }
 
 // Drain
@@ -31,36 +25,22 @@ fn a_drained_server_lets_open_calls_finish() {
     pair.server.connection.drain(pair.now, "maintenance");
     pair.run();
     assert!(pair.client.connection.is_draining());
-    assert_eq!(
-        pair.client
-            .connection
-            .open(pair.now, &request(), None, true),
-        Err(OpenError::Draining)
-    );
+    assert_eq!(pair.client.connection.open(pair.now, &request(), None, true), Err(OpenError::Draining));
     let farewells: Vec<_> = pair
         .client
         .events
         .iter()
         .filter_map(|event| match event {
-            Event::GoingAway {
-                last,
-                reason,
-                debug,
-            } => Some((last.get(), *reason, debug.clone())),
+            Event::GoingAway { last, reason, debug } => Some((last.get(), *reason, debug.clone())),
             _ => None,
         })
         .collect();
     let debug = Bytes::from_static(b"maintenance");
     assert_eq!(
         farewells,
-        [
-            ((1 << 31) - 1, Reason::NO_ERROR, debug.clone()),
-            (key.id().get(), Reason::NO_ERROR, debug)
-        ]
+        [((1 << 31) - 1, Reason::NO_ERROR, debug.clone()), (key.id().get(), Reason::NO_ERROR, debug)]
     );
-    pair.server
-        .connection
-        .send_headers(theirs, &response(), None, true);
+    pair.server.connection.send_headers(theirs, &response(), None, true);
     pair.run();
     assert_eq!(pair.server.closed(), Some(None));
     assert_eq!(pair.client.closed(), Some(None));
@@ -79,9 +59,7 @@ fn a_call_under_way_while_the_server_begins_to_drain_is_served() {
     pair.run();
     assert_eq!(pair.server.keys().len(), 1);
     let theirs = pair.server.keys()[0];
-    pair.server
-        .connection
-        .send_headers(theirs, &response(), None, true);
+    pair.server.connection.send_headers(theirs, &response(), None, true);
     pair.run();
     assert_eq!(pair.client.keys(), [key]);
     assert_eq!(pair.client.closed(), Some(None));
@@ -93,13 +71,8 @@ fn a_drain_does_not_wait_for_a_silent_peer() {
     raw.request(1, true);
     let now = raw.now;
     raw.peer.connection.drain(now, "deploy");
-    let go_aways = |raw: &mut Raw| -> Vec<u32> {
-        raw.frames()
-            .iter()
-            .filter(|f| f.kind == GOAWAY)
-            .map(Frame::word)
-            .collect()
-    };
+    let go_aways =
+        |raw: &mut Raw| -> Vec<u32> { raw.frames().iter().filter(|f| f.kind == GOAWAY).map(Frame::word).collect() };
     assert_eq!(go_aways(&mut raw), [(1 << 31) - 1]);
     raw.request(3, true);
     raw.advance(5 * SECOND);
@@ -110,9 +83,7 @@ fn a_drain_does_not_wait_for_a_silent_peer() {
     assert_eq!(raw.frames(), []);
     assert_eq!(raw.peer.keys().len(), 2);
     for key in raw.peer.keys() {
-        raw.peer
-            .connection
-            .send_headers(key, &response(), None, true);
+        raw.peer.connection.send_headers(key, &response(), None, true);
     }
     raw.take_output();
     assert_eq!(raw.peer.closed(), Some(None));
@@ -126,9 +97,7 @@ fn a_drained_client_finishes_its_calls() {
     pair.run();
     assert!(!pair.client.connection.can_open());
     assert_eq!(pair.client.closed(), None);
-    pair.server
-        .connection
-        .send_headers(theirs, &response(), None, true);
+    pair.server.connection.send_headers(theirs, &response(), None, true);
     pair.run();
     assert_eq!(pair.client.keys(), [key]);
     assert_eq!(pair.client.closed(), Some(None));
@@ -148,10 +117,7 @@ fn an_idle_connection_drains_to_its_end_at_once() {
 fn streams_above_the_goaway_are_unprocessed() {
     let mut raw = Raw::client(Limits::default());
     for _ in 0..3 {
-        raw.peer
-            .connection
-            .open(raw.now, &request(), None, true)
-            .unwrap();
+        raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     }
     raw.frame(GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0, b'x']);
     assert_eq!(raw.peer.resets(), [(5, Reason::REFUSED_STREAM, true, true)]);
@@ -169,18 +135,13 @@ fn a_goaway_with_an_error_is_the_reason_of_the_end() {
     raw.frame(GOAWAY, 0, 0, &payload);
     let error = ConnectionError::Peer(Reason::ENHANCE_YOUR_CALM);
     assert_eq!(raw.peer.closed(), Some(Some(error)));
-    assert!(
-        matches!(&raw.peer.events[0], Event::GoingAway { debug, .. } if debug == "too_many_pings")
-    );
+    assert!(matches!(&raw.peer.events[0], Event::GoingAway { debug, .. } if debug == "too_many_pings"));
 }
 
 #[test]
 fn a_goaway_may_not_take_back_its_promise() {
     let mut raw = Raw::client(Limits::default());
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     raw.frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0]);
     raw.frame(GOAWAY, 0, 0, &[0, 0, 0, 3, 0, 0, 0, 0]);
     assert_eq!(raw.go_away(), Some(Reason::PROTOCOL_ERROR));
@@ -190,32 +151,15 @@ fn a_goaway_may_not_take_back_its_promise() {
 fn a_closed_connection_says_one_goaway_and_nothing_after() {
     let mut pair = Pair::connected();
     let (key, theirs) = pair.open_both(false);
-    pair.server
-        .connection
-        .close(pair.now, Reason::INTERNAL_ERROR, "broken");
-    assert!(
-        !pair
-            .server
-            .connection
-            .send_headers(theirs, &response(), None, true)
-    );
+    pair.server.connection.close(pair.now, Reason::INTERNAL_ERROR, "broken");
+    assert!(!pair.server.connection.send_headers(theirs, &response(), None, true));
     assert!(!pair.server.connection.is_closed(), "the GOAWAY waits");
     pair.run();
     assert!(pair.server.connection.is_closed());
     let error = ConnectionError::Local(Reason::INTERNAL_ERROR);
     assert_eq!(pair.server.closed(), Some(Some(error)));
-    assert!(matches!(
-        pair.client.events[..],
-        [Event::GoingAway {
-            reason: Reason::INTERNAL_ERROR,
-            ..
-        }]
-    ));
-    assert_eq!(
-        pair.client.connection.streams_open(),
-        1,
-        "stream 1 may have been processed"
-    );
+    assert!(matches!(pair.client.events[..], [Event::GoingAway { reason: Reason::INTERNAL_ERROR, .. }]));
+    assert_eq!(pair.client.connection.streams_open(), 1, "stream 1 may have been processed");
     pair.client.connection.handle_eof(pair.now);
     pair.run();
     assert_eq!(pair.client.closed(), Some(Some(ConnectionError::Lost)));
@@ -249,20 +193,13 @@ fn closed_is_said_once() {
     let mut pair = Pair::connected();
     pair.server.connection.close(pair.now, Reason::NO_ERROR, "");
     pair.server.connection.handle_eof(pair.now);
-    pair.server
-        .connection
-        .close(pair.now, Reason::INTERNAL_ERROR, "");
+    pair.server.connection.close(pair.now, Reason::INTERNAL_ERROR, "");
     pair.server.connection.drain(pair.now, "");
-    pair.server
-        .connection
-        .handle_bytes(pair.now, Bytes::from_static(b"nonsense"));
+    pair.server.connection.handle_bytes(pair.now, Bytes::from_static(b"nonsense"));
     pair.run();
     let closed = |event: &&Event| matches!(event, Event::Closed { .. });
     assert_eq!(pair.server.events.iter().filter(closed).count(), 1);
-    assert!(matches!(
-        pair.server.events.last(),
-        Some(Event::Closed { error: None })
-    ));
+    assert!(matches!(pair.server.events.last(), Some(Event::Closed { error: None })));
     assert_eq!(pair.server.connection.poll_timeout(), None);
 }
 
@@ -270,27 +207,17 @@ fn closed_is_said_once() {
 
 #[test]
 fn a_client_out_of_ids_lets_its_last_calls_finish() {
-    let limits = Limits {
-        stream_id_max: 5,
-        ..Limits::default()
-    };
+    let limits = Limits { stream_id_max: 5, ..Limits::default() };
     let mut pair = Pair::with(limits, Limits::default());
     for _ in 0..3 {
         pair.open(true);
     }
     assert!(pair.client.connection.is_draining());
     assert!(!pair.client.connection.can_open());
-    assert_eq!(
-        pair.client
-            .connection
-            .open(pair.now, &request(), None, true),
-        Err(OpenError::Exhausted)
-    );
+    assert_eq!(pair.client.connection.open(pair.now, &request(), None, true), Err(OpenError::Exhausted));
     pair.run();
     for key in pair.server.keys() {
-        pair.server
-            .connection
-            .send_headers(key, &response(), None, true);
+        pair.server.connection.send_headers(key, &response(), None, true);
     }
     pair.run();
     assert_eq!(pair.client.keys().len(), 3);
@@ -299,10 +226,7 @@ fn a_client_out_of_ids_lets_its_last_calls_finish() {
 
 #[test]
 fn a_server_drains_when_its_client_runs_out_of_ids() {
-    let limits = Limits {
-        stream_id_max: 5,
-        ..Limits::default()
-    };
+    let limits = Limits { stream_id_max: 5, ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), limits);
     for _ in 0..3 {
         pair.open_both(true);
@@ -311,9 +235,7 @@ fn a_server_drains_when_its_client_runs_out_of_ids() {
     pair.open_both(true);
     assert!(pair.client.connection.is_draining());
     for key in pair.server.keys() {
-        pair.server
-            .connection
-            .send_headers(key, &response(), None, true);
+        pair.server.connection.send_headers(key, &response(), None, true);
     }
     pair.run();
     assert_eq!(pair.client.keys().len(), 4);
@@ -322,25 +244,16 @@ fn a_server_drains_when_its_client_runs_out_of_ids() {
 
 #[test]
 fn the_peers_limit_of_streams_is_kept_and_room_is_reported() {
-    let limits = Limits {
-        streams_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { streams_max: 2, ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), limits);
     let first = pair.open(true);
     pair.open(true);
-    let full = pair
-        .client
-        .connection
-        .open(pair.now, &request(), None, true);
+    let full = pair.client.connection.open(pair.now, &request(), None, true);
     assert_eq!(full, Err(OpenError::Full));
     pair.run();
     assert!(pair.client.take().is_empty());
     pair.client.connection.reset(first, Reason::CANCEL);
-    assert!(matches!(
-        pair.client.connection.poll_event(),
-        Some(Event::Openable)
-    ));
+    assert!(matches!(pair.client.connection.poll_event(), Some(Event::Openable)));
     pair.open(true);
     pair.run();
     assert_eq!(pair.server.keys().len(), 3);
@@ -352,29 +265,16 @@ fn a_hundred_streams_are_assumed_before_settings() {
     for _ in 0..100 {
         pair.open(true);
     }
-    assert_eq!(
-        pair.client
-            .connection
-            .open(pair.now, &request(), None, true),
-        Err(OpenError::Full)
-    );
+    assert_eq!(pair.client.connection.open(pair.now, &request(), None, true), Err(OpenError::Full));
     pair.run();
     assert_eq!(pair.server.keys().len(), 100);
-    assert!(
-        pair.client
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::Openable))
-    );
+    assert!(pair.client.events.iter().any(|event| matches!(event, Event::Openable)));
     assert_eq!(pair.client.connection.streams_peer_max(), 256);
 }
 
 #[test]
 fn streams_beyond_the_limit_are_refused_untouched() {
-    let limits = Limits {
-        streams_max: 2,
-        ..Limits::default()
-    };
+    let limits = Limits { streams_max: 2, ..Limits::default() };
     let mut raw = Raw::server(limits);
     for id in [1, 3, 5] {
         raw.request(id, true);
@@ -383,10 +283,7 @@ fn streams_beyond_the_limit_are_refused_untouched() {
     assert_eq!(raw.peer.keys().len(), 2);
 
     let mut raw = Raw::client(Limits::default());
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     raw.frame(RST_STREAM, 0, 1, &[0, 0, 0, 7]);
     assert_eq!(raw.peer.resets(), [(1, Reason::REFUSED_STREAM, true, true)]);
 }
@@ -420,25 +317,16 @@ fn unacknowledged_settings_time_out() {
     raw.advance(29 * SECOND);
     assert_eq!(raw.peer.closed(), None);
     raw.advance(2 * SECOND);
-    assert_eq!(
-        raw.peer.closed(),
-        Some(Some(ConnectionError::TimedOut(TimedOut::Settings)))
-    );
+    assert_eq!(raw.peer.closed(), Some(Some(ConnectionError::TimedOut(TimedOut::Settings))));
 }
 
 #[test]
 fn a_peer_that_does_not_answer_pings_is_dead() {
-    let limits = Limits {
-        keepalive: keepalive(false),
-        ..Limits::default()
-    };
+    let limits = Limits { keepalive: keepalive(false), ..Limits::default() };
     let mut raw = Raw::client(limits);
     raw.advance(100 * SECOND);
     assert_eq!(raw.frames(), [], "without calls it sleeps");
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     raw.frames();
     raw.advance(9 * SECOND);
     assert_eq!(raw.frames(), [], "the interval begins with the call");
@@ -454,10 +342,7 @@ fn a_peer_that_does_not_answer_pings_is_dead() {
 
 #[test]
 fn whatever_a_peer_says_shows_that_it_lives() {
-    let limits = Limits {
-        keepalive: keepalive(true),
-        ..Limits::default()
-    };
+    let limits = Limits { keepalive: keepalive(true), ..Limits::default() };
     let mut raw = Raw::server(limits);
     raw.advance(10 * SECOND);
     assert_eq!(raw.frames().len(), 1);
@@ -469,21 +354,10 @@ fn whatever_a_peer_says_shows_that_it_lives() {
 
 #[test]
 fn honest_keepalive_is_tolerated_and_impatient_is_not() {
-    let policy = PingPolicy {
-        interval_min: 10 * SECOND,
-        without_calls: true,
-        strikes_max: 2,
-    };
-    let server = || Limits {
-        ping_policy: Some(policy),
-        ..Limits::default()
-    };
+    let policy = PingPolicy { interval_min: 10 * SECOND, without_calls: true, strikes_max: 2 };
+    let server = || Limits { ping_policy: Some(policy), ..Limits::default() };
     let client = |interval| Limits {
-        keepalive: Some(Keepalive {
-            interval,
-            timeout: SECOND,
-            without_calls: true,
-        }),
+        keepalive: Some(Keepalive { interval, timeout: SECOND, without_calls: true }),
         ..Limits::default()
     };
     let mut pair = Pair::with(client(11 * SECOND), server());
@@ -508,9 +382,7 @@ fn pings_are_forgiven_when_we_sent_something() {
         let id = 1 + 2 * n;
         raw.request(id, true);
         let key = *raw.peer.keys().last().unwrap();
-        raw.peer
-            .connection
-            .send_headers(key, &response(), None, true);
+        raw.peer.connection.send_headers(key, &response(), None, true);
         raw.frame(PING, 0, 0, &[0; 8]);
         raw.advance(SECOND);
     }
@@ -523,22 +395,13 @@ fn pings_are_forgiven_when_we_sent_something() {
 
 #[test]
 fn an_idle_connection_is_drained() {
-    let limits = Limits {
-        idle_timeout: Some(60 * SECOND),
-        ..Limits::default()
-    };
+    let limits = Limits { idle_timeout: Some(60 * SECOND), ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), limits);
     pair.advance(50 * SECOND);
     let (_, theirs) = pair.open_both(true);
     pair.advance(100 * SECOND);
-    assert_eq!(
-        pair.server.closed(),
-        None,
-        "a call is no idleness however quiet"
-    );
-    pair.server
-        .connection
-        .send_headers(theirs, &response(), None, true);
+    assert_eq!(pair.server.closed(), None, "a call is no idleness however quiet");
+    pair.server.connection.send_headers(theirs, &response(), None, true);
     pair.run();
     pair.advance(59 * SECOND);
     assert_eq!(pair.server.closed(), None);
@@ -549,28 +412,18 @@ fn an_idle_connection_is_drained() {
 
 #[test]
 fn an_old_connection_is_drained_and_then_cut() {
-    let limits = Limits {
-        age_max: Some(100 * SECOND),
-        age_grace: Some(20 * SECOND),
-        ..Limits::default()
-    };
+    let limits = Limits { age_max: Some(100 * SECOND), age_grace: Some(20 * SECOND), ..Limits::default() };
     let mut pair = Pair::with(Limits::default(), limits);
     pair.open_both(true);
     pair.advance(89 * SECOND);
     assert!(!pair.client.connection.is_draining());
     pair.advance(22 * SECOND);
-    assert!(
-        pair.client.connection.is_draining(),
-        "within a tenth of its age"
-    );
+    assert!(pair.client.connection.is_draining(), "within a tenth of its age");
     assert_eq!(pair.server.closed(), None);
     pair.advance(20 * SECOND);
     assert_eq!(pair.server.closed(), Some(None));
     assert!(
-        pair.client
-            .events
-            .iter()
-            .any(|event| matches!(event, Event::GoingAway { debug, .. } if debug == "max_age"))
+        pair.client.events.iter().any(|event| matches!(event, Event::GoingAway { debug, .. } if debug == "max_age"))
     );
 }
 
@@ -579,9 +432,7 @@ fn a_transport_that_takes_nothing_is_given_up() {
     let mut raw = Raw::server(Limits::default());
     raw.request(1, true);
     let key = raw.peer.keys()[0];
-    raw.peer
-        .connection
-        .send_headers(key, &response(), None, true);
+    raw.peer.connection.send_headers(key, &response(), None, true);
     // The driver takes the output and never comes back for more.
     let mut out = Default::default();
     assert!(raw.peer.connection.poll_transmit(raw.now, &mut out));
@@ -591,10 +442,7 @@ fn a_transport_that_takes_nothing_is_given_up() {
     raw.advance(29 * SECOND);
     assert_eq!(raw.peer.closed(), None);
     raw.advance(2 * SECOND);
-    assert_eq!(
-        raw.peer.closed(),
-        Some(Some(ConnectionError::TimedOut(TimedOut::Write)))
-    );
+    assert_eq!(raw.peer.closed(), Some(Some(ConnectionError::TimedOut(TimedOut::Write))));
     assert!(raw.peer.connection.is_closed());
 }
 
@@ -604,12 +452,8 @@ fn a_peer_that_grants_no_window_is_given_up_only_when_it_holds_much() {
         let mut raw = Raw::server(Limits::default());
         raw.request(1, true);
         let key = raw.peer.keys()[0];
-        raw.peer
-            .connection
-            .send_headers(key, &response(), None, false);
-        raw.peer
-            .connection
-            .send_data(key, Bytes::from(vec![0; bytes]), true);
+        raw.peer.connection.send_headers(key, &response(), None, false);
+        raw.peer.connection.send_data(key, Bytes::from(vec![0; bytes]), true);
         raw.frames();
         raw.advance(20 * SECOND);
         raw.window_update(0, 10_000);

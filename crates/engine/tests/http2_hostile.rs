@@ -43,9 +43,7 @@ fn rapid_reset_ends_the_connection() {
         raw.request(id(n), true);
         raw.frame(RST_STREAM, 0, id(n), &[0, 0, 0, 8]);
         assert!(raw.peer.connection.streams_open() <= 1);
-        raw.peer
-            .events
-            .retain(|event| format!("{event:?}").starts_with("Closed"));
+        raw.peer.events.retain(|event| format!("{event:?}").starts_with("Closed"));
     });
     assert!((1000..1100).contains(&steps), "{steps}");
     assert_eq!(raw.go_away(), CALM);
@@ -61,9 +59,7 @@ fn a_client_that_cancels_half_of_its_calls_is_no_attacker() {
             raw.frame(RST_STREAM, 0, id(n), &[0, 0, 0, 8]);
         } else {
             let key = *raw.peer.keys().last().unwrap();
-            raw.peer
-                .connection
-                .send_headers(key, &response(), None, true);
+            raw.peer.connection.send_headers(key, &response(), None, true);
         }
         raw.peer.take();
     }
@@ -75,12 +71,8 @@ fn resets_we_are_made_to_send_count_the_same() {
     type Provoke = fn(&mut Raw, u32);
     let provocations: [(&str, Provoke); 5] = [
         ("window update of zero", |raw, id| raw.window_update(id, 0)),
-        ("window overflow", |raw, id| {
-            raw.window_update(id, i32::MAX as u32)
-        }),
-        ("short priority", |raw, id| {
-            raw.frame(PRIORITY, 0, id, &[0; 4])
-        }),
+        ("window overflow", |raw, id| raw.window_update(id, i32::MAX as u32)),
+        ("short priority", |raw, id| raw.frame(PRIORITY, 0, id, &[0; 4])),
         ("self-dependent priority", |raw, id| {
             raw.frame(PRIORITY, 0, id, &[&id.to_be_bytes()[..], &[0]].concat());
         }),
@@ -92,9 +84,7 @@ fn resets_we_are_made_to_send_count_the_same() {
             raw.request(id(n), true);
             provoke(raw, id(n));
             assert!(raw.peer.connection.streams_open() <= 1);
-            raw.peer
-                .events
-                .retain(|event| format!("{event:?}").starts_with("Closed"));
+            raw.peer.events.retain(|event| format!("{event:?}").starts_with("Closed"));
         });
         assert!(steps < 1100, "{name}: {steps}");
         assert_eq!(raw.go_away(), CALM, "{name}");
@@ -154,10 +144,7 @@ fn headers_that_never_end_time_out() {
 #[test]
 fn an_unfinished_block_holds_little_memory() {
     // A HEADERS frame may not announce more than a block may have.
-    let limits = Limits {
-        frame_bytes_max: 1 << 20,
-        ..Limits::default()
-    };
+    let limits = Limits { frame_bytes_max: 1 << 20, ..Limits::default() };
     let mut raw = Raw::server(limits);
     let mut head = Frame::new(HEADERS, 0, 1, &[0; 100_000]).bytes();
     head.truncate(9);
@@ -167,10 +154,7 @@ fn an_unfinished_block_holds_little_memory() {
 
 #[test]
 fn a_flood_of_pings_ends_the_connection() {
-    let limits = Limits {
-        ping_policy: None,
-        ..Limits::default()
-    };
+    let limits = Limits { ping_policy: None, ..Limits::default() };
     let mut raw = Raw::server(limits);
     let steps = until_closed(&mut raw, 200_000, |raw, _| raw.frame(PING, 0, 0, &[1; 8]));
     assert!(steps <= 2001);
@@ -187,11 +171,7 @@ fn answers_nobody_reads_are_bounded() {
         |raw, n| raw.headers(id(n), &[(":method", "GET"), (":path", "/")], true),
     ];
     for provoke in provocations {
-        let limits = Limits {
-            ping_policy: None,
-            control_frames_max: 500,
-            ..Limits::default()
-        };
+        let limits = Limits { ping_policy: None, control_frames_max: 500, ..Limits::default() };
         let mut raw = Raw::server(limits);
         raw.deaf = true;
         let steps = until_closed(&mut raw, 200_000, provoke);
@@ -212,12 +192,8 @@ fn floods_of_frames_that_say_nothing_end_the_connection() {
         ("settings acks", |raw| raw.frame(SETTINGS, ACK, 0, &[])),
         ("ping acks", |raw| raw.frame(PING, ACK, 0, &[9; 8])),
         ("empty data", |raw| raw.frame(DATA, 0, 1, &[])),
-        ("only padding", |raw| {
-            raw.frame(DATA, PADDED, 1, &[3, 0, 0, 0])
-        }),
-        ("priority", |raw| {
-            raw.frame(PRIORITY, 0, 77, &[0, 0, 0, 3, 9])
-        }),
+        ("only padding", |raw| raw.frame(DATA, PADDED, 1, &[3, 0, 0, 0])),
+        ("priority", |raw| raw.frame(PRIORITY, 0, 77, &[0, 0, 0, 3, 9])),
         ("unknown", |raw| raw.frame(0x33, 0, 0, b"grease")),
         ("window updates", |raw| raw.window_update(1, 1)),
         ("connection window updates", |raw| raw.window_update(0, 1)),
@@ -237,9 +213,7 @@ fn a_flood_of_resets_of_closed_streams_ends_the_connection() {
     let mut raw = Raw::server(Limits::default());
     raw.request(1, true);
     let key = raw.peer.keys()[0];
-    raw.peer
-        .connection
-        .send_headers(key, &response(), None, true);
+    raw.peer.connection.send_headers(key, &response(), None, true);
     let steps = until_closed(&mut raw, 200_000, |raw, _| {
         raw.frame(RST_STREAM, 0, 1, &[0, 0, 0, 8]);
     });
@@ -252,13 +226,9 @@ fn window_updates_for_what_was_sent_are_natural() {
     let mut raw = Raw::server(Limits::default());
     raw.request(1, true);
     let key = raw.peer.keys()[0];
-    raw.peer
-        .connection
-        .send_headers(key, &response(), None, false);
+    raw.peer.connection.send_headers(key, &response(), None, false);
     for _ in 0..20_000 {
-        raw.peer
-            .connection
-            .send_data(key, Bytes::from_static(&[0; 100]), false);
+        raw.peer.connection.send_data(key, Bytes::from_static(&[0; 100]), false);
         raw.take_output();
         raw.window_update(0, 100);
         raw.window_update(1, 100);
@@ -274,12 +244,8 @@ fn data_dribbled_through_a_window_of_one_ends_the_connection() {
         raw.request(id(n), true);
     }
     for key in raw.peer.keys() {
-        raw.peer
-            .connection
-            .send_headers(key, &response(), None, false);
-        raw.peer
-            .connection
-            .send_data(key, Bytes::from(vec![0; 100_000]), true);
+        raw.peer.connection.send_headers(key, &response(), None, false);
+        raw.peer.connection.send_data(key, Bytes::from(vec![0; 100_000]), true);
     }
     let steps = until_closed(&mut raw, 20_000, |raw, n| raw.window_update(id(n % 20), 1));
     assert!(steps < 2200, "{steps}");
@@ -322,12 +288,7 @@ fn fields_without_name_and_value_are_malformed() {
 #[test]
 fn broken_compression_ends_the_connection() {
     let mut raw = Raw::server(Limits::default());
-    raw.frame(
-        HEADERS,
-        END_HEADERS | END_STREAM,
-        1,
-        &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff],
-    );
+    raw.frame(HEADERS, END_HEADERS | END_STREAM, 1, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     assert_eq!(raw.go_away(), Some(Reason::COMPRESSION_ERROR));
 }
 
@@ -350,17 +311,11 @@ fn a_peer_that_reads_nothing_cannot_make_us_answer_without_end() {
     for n in 0..10_000 {
         raw.request(id(n), true);
         for key in raw.peer.keys() {
-            raw.peer
-                .connection
-                .send_headers(key, &response(), None, false);
-            raw.peer
-                .connection
-                .send_data(key, Bytes::from(vec![0; 1000]), true);
+            raw.peer.connection.send_headers(key, &response(), None, false);
+            raw.peer.connection.send_data(key, Bytes::from(vec![0; 1000]), true);
             answered += 1;
         }
-        raw.peer
-            .events
-            .retain(|event| format!("{event:?}").starts_with("Closed"));
+        raw.peer.events.retain(|event| format!("{event:?}").starts_with("Closed"));
         if raw.peer.closed().is_some() {
             break;
         }
@@ -372,10 +327,7 @@ fn a_peer_that_reads_nothing_cannot_make_us_answer_without_end() {
 
 #[test]
 fn crumbs_nobody_eats_are_bounded() {
-    let limits = Limits {
-        buffered_frames_max: 10_000,
-        ..Limits::default()
-    };
+    let limits = Limits { buffered_frames_max: 10_000, ..Limits::default() };
     let mut raw = Raw::server(limits);
     raw.peer.releases = false;
     raw.request(1, false);
@@ -387,10 +339,7 @@ fn crumbs_nobody_eats_are_bounded() {
 
 #[test]
 fn crumbs_that_are_eaten_are_no_fault() {
-    let limits = Limits {
-        buffered_frames_max: 10,
-        ..Limits::default()
-    };
+    let limits = Limits { buffered_frames_max: 10, ..Limits::default() };
     let mut raw = Raw::server(limits);
     raw.request(1, false);
     for _ in 0..100_000 {
@@ -410,11 +359,9 @@ fn nonsense_instead_of_a_preface_is_told_so() {
 
 #[test]
 fn something_else_than_settings_first_is_told_so() {
-    for (kind, flags, id, payload) in [
-        (PING, 0, 0, vec![0; 8]),
-        (SETTINGS, ACK, 0, vec![]),
-        (HEADERS, 5, 1, vec![0x82]),
-    ] {
+    for (kind, flags, id, payload) in
+        [(PING, 0, 0, vec![0; 8]), (SETTINGS, ACK, 0, vec![]), (HEADERS, 5, 1, vec![0x82])]
+    {
         let mut raw = Raw::fresh(Role::Server, Limits::default());
         raw.frames();
         raw.say(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -445,11 +392,7 @@ fn frames_of_impossible_size_end_the_connection() {
         raw.frame(kind, flags, id, &vec![0; len]);
         let code = raw.go_away();
         let padded = flags == PADDED && kind == DATA;
-        let expected = if padded {
-            Reason::PROTOCOL_ERROR
-        } else {
-            Reason::FRAME_SIZE_ERROR
-        };
+        let expected = if padded { Reason::PROTOCOL_ERROR } else { Reason::FRAME_SIZE_ERROR };
         assert_eq!(code, Some(expected), "frame {kind} of {len} bytes");
     }
 }
@@ -464,21 +407,14 @@ fn random_bytes_never_panic_and_never_pile_up() {
         draw
     };
     for round in 0..2_000 {
-        let role = if round % 2 == 0 {
-            Role::Server
-        } else {
-            Role::Client
-        };
+        let role = if round % 2 == 0 { Role::Server } else { Role::Client };
         let mut raw = match role {
             Role::Server => Raw::server(Limits::default()),
             Role::Client => Raw::client(Limits::default()),
         };
         for _ in 0..40 {
             if role == Role::Client && next() % 3 == 0 {
-                let _ = raw
-                    .peer
-                    .connection
-                    .open(raw.now, &request(), None, next() % 2 == 0);
+                let _ = raw.peer.connection.open(raw.now, &request(), None, next() % 2 == 0);
             }
             // Mostly plausible frames on few streams, with payloads of any kind.
             let kind = (next() % 11) as u8;
@@ -497,12 +433,8 @@ fn random_bytes_never_panic_and_never_pile_up() {
             raw.frame(kind, flags, id, &payload);
             for key in raw.peer.keys() {
                 if next() % 2 == 0 {
-                    raw.peer
-                        .connection
-                        .send_headers(key, &response(), None, next() % 2 == 0);
-                    raw.peer
-                        .connection
-                        .send_data(key, Bytes::from_static(&[0; 3000]), false);
+                    raw.peer.connection.send_headers(key, &response(), None, next() % 2 == 0);
+                    raw.peer.connection.send_data(key, Bytes::from_static(&[0; 3000]), false);
                 }
             }
             if next() % 8 == 0 {

@@ -79,10 +79,7 @@ impl Streams {
         self.index.insert(id, slot);
         self.last_found = (id, slot);
         self.open += 1;
-        StreamKey {
-            index: slot,
-            id: StreamId(id),
-        }
+        StreamKey { index: slot, id: StreamId(id) }
     }
 
     /// Frees the slot at once. What was queued is dropped; its size comes back.
@@ -125,17 +122,13 @@ impl Streams {
     /// The stream of a key, unless the key is stale.
     #[inline]
     pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
-        self.slots
-            .get(key.index as usize)
-            .filter(|stream| stream.id == key.id.0)
+        self.slots.get(key.index as usize).filter(|stream| stream.id == key.id.0)
     }
 
     /// The stream of a key, unless the key is stale.
     #[inline]
     pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
-        self.slots
-            .get_mut(key.index as usize)
-            .filter(|stream| stream.id == key.id.0)
+        self.slots.get_mut(key.index as usize).filter(|stream| stream.id == key.id.0)
     }
 
     /// The key of an open stream.
@@ -145,10 +138,7 @@ impl Streams {
             let slot = self.index.find(id)?;
             self.last_found = (id, slot);
         }
-        Some(StreamKey {
-            index: self.last_found.1,
-            id: StreamId(id),
-        })
+        Some(StreamKey { index: self.last_found.1, id: StreamId(id) })
     }
 
     /// The keys of all open streams, in slot order.
@@ -157,10 +147,7 @@ impl Streams {
             .iter()
             .enumerate()
             .filter(|(_, stream)| stream.id != 0)
-            .map(|(slot, stream)| StreamKey {
-                index: slot as u32,
-                id: StreamId(stream.id),
-            })
+            .map(|(slot, stream)| StreamKey { index: slot as u32, id: StreamId(stream.id) })
     }
 
     /// All open streams.
@@ -223,10 +210,7 @@ impl Streams {
             return None;
         }
         self.unlink(slot);
-        Some(StreamKey {
-            index: slot,
-            id: StreamId(self.slots[slot as usize].id),
-        })
+        Some(StreamKey { index: slot, id: StreamId(self.slots[slot as usize].id) })
     }
 
     #[inline]
@@ -264,10 +248,7 @@ struct Links {
 }
 
 impl Links {
-    const EMPTY: Links = Links {
-        first: NONE,
-        last: NONE,
-    };
+    const EMPTY: Links = Links { first: NONE, last: NONE };
 }
 
 /// Slot of an id: open addressing with linear probing, at most half full. Allocates nothing while empty.
@@ -280,10 +261,7 @@ struct Index {
 
 impl Index {
     fn new() -> Self {
-        Index {
-            entries: Vec::new(),
-            len: 0,
-        }
+        Index { entries: Vec::new(), len: 0 }
     }
 
     #[inline]
