@@ -93,9 +93,10 @@ impl Streams {
         }
         stream.id = 0;
         stream.next = self.vacant;
-        stream.queue.clear();
         if stream.queue.capacity() > QUEUE_KEPT {
             stream.queue = VecDeque::new();
+        } else if !stream.queue.is_empty() {
+            stream.queue.clear();
         }
         let dropped = std::mem::take(&mut stream.queued_bytes);
         self.vacant = key.index;
@@ -331,11 +332,11 @@ impl Index {
     }
 }
 
-/// Where an id wants to stand. Ids are odd and mostly consecutive, so without the lowest bit they fill the table
-/// evenly by themselves; a peer that picks ids to collide makes a look-up scan at most its own open streams.
+/// Where an id wants to stand: multiplied by the golden ratio, neighbouring ids stand far apart, so that there are no
+/// long runs. A peer that picks ids to collide makes a look-up scan at most its own open streams.
 #[inline]
 fn home(id: u32, mask: usize) -> usize {
-    (id >> 1) as usize & mask
+    (id.wrapping_mul(0x9e37_79b9) >> 16) as usize & mask
 }
 
 /// Slots kept by a connection without streams.
