@@ -20,6 +20,7 @@ pub struct Call {
     answer: Option<Box<Answer>>,
     /// Set for a streaming answer: there leading metadata must go out before the first message.
     outgoing: Option<Arc<OutgoingQueue>>,
+    message_bytes_max: usize,
     extensions: Extensions,
 }
 
@@ -58,13 +59,23 @@ impl Call {
     /// A call of a method, as the runtime makes it.
     #[doc(hidden)]
     pub fn new(method: Method, head: Arc<RequestHead>, deadline: Option<Instant>, peer: Arc<Peer>) -> Self {
-        Self { method, head, deadline, peer, answer: None, outgoing: None, extensions: Extensions::default() }
+        Self { method, head, deadline, peer, answer: None, outgoing: None, message_bytes_max: usize::MAX, extensions: Extensions::default() }
     }
 
     /// Lets leading metadata travel by the queue of a streaming answer.
     #[doc(hidden)]
     pub fn attach(&mut self, outgoing: Arc<OutgoingQueue>) {
         self.outgoing = Some(outgoing);
+    }
+
+    /// Sets how long a message may be after decompression, in bytes.
+    pub fn set_message_bytes_max(&mut self, bytes: usize) {
+        self.message_bytes_max = bytes;
+    }
+
+    /// How long a message may be after decompression, in bytes.
+    pub fn message_bytes_max(&self) -> usize {
+        self.message_bytes_max
     }
 
     /// Replaces the deadline.

@@ -34,6 +34,14 @@ impl RateLimiter {
         true
     }
 
+    /// Makes room for one event more, up to the burst.
+    #[inline]
+    pub fn give_back(&mut self, rate: Rate) {
+        if self.left < rate.burst {
+            self.left += 1;
+        }
+    }
+
     fn refill(&mut self, now: Instant, rate: Rate) {
         let Some(since) = self.since else {
             self.since = Some(now);

@@ -140,6 +140,8 @@ pub enum PeerMisbehaved {
     Padding,
     /// PUSH_PROMISE, which is switched off.
     Push,
+    /// PRIORITY that makes a stream that is not open depend on itself.
+    SelfDependent,
     /// HEADERS or DATA on a stream the peer had ended.
     StreamClosed,
     /// A stream id of the wrong parity or below an earlier one, or zero, or not zero, where that is not allowed.
@@ -235,6 +237,7 @@ impl PeerMisbehaved {
             | PeerMisbehaved::NotSettingsFirst
             | PeerMisbehaved::Padding
             | PeerMisbehaved::Push
+            | PeerMisbehaved::SelfDependent
             | PeerMisbehaved::StreamIdInvalid => Reason::PROTOCOL_ERROR,
         }
     }
@@ -256,6 +259,7 @@ impl PeerMisbehaved {
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
             PeerMisbehaved::Padding => "padding exceeds the frame",
             PeerMisbehaved::Push => "push is switched off",
+            PeerMisbehaved::SelfDependent => "stream depends on itself",
             PeerMisbehaved::StreamClosed => "frame on a closed stream",
             PeerMisbehaved::StreamIdInvalid => "bad stream id",
             PeerMisbehaved::WindowOverflow => "window overflow by settings",

@@ -70,6 +70,11 @@ impl Headers {
         self.len = 0;
     }
 
+    /// Gives back room that holds no field.
+    pub fn shrink_to_fit(&mut self) {
+        self.records.shrink_to_fit();
+    }
+
     /// The number of fields.
     #[inline]
     pub fn len(&self) -> usize {

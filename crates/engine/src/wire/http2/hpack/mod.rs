@@ -1,52 +1,22 @@
-//! HPACK (RFC 7541): placeholder for the interface.
+//! HPACK (RFC 7541): header fields as few bytes, with a memory on both sides.
+//!
+//! A [`Decoder`] and an [`Encoder`] belong to one connection each. Both remember small blocks which did not change
+//! their table: the decoder answers an identical block with the very same `Arc<Headers>`, the encoder writes a known
+//! head as a copy of bytes.
 
-use std::sync::Arc;
+mod cache;
+mod decoder;
+mod dynamic_table;
+mod encoder;
+mod hash;
+mod huffman;
+mod integer;
+mod static_table;
+#[cfg(test)]
+mod tests;
 
-use bytes::Bytes;
+pub use decoder::{DecodeError, Decoder};
+pub use encoder::Encoder;
 
-use super::headers::Headers;
-
-/// Why a block could not be decoded.
-#[derive(Debug)]
-pub enum DecodeError {
-    /// The list is larger than allowed.
-    TooLarge,
-    /// The block is not HPACK.
-    Malformed,
-}
-
-/// Decodes header blocks.
-#[derive(Debug)]
-pub struct Decoder;
-
-impl Decoder {
-    /// A decoder with this table.
-    pub fn new(_table_bytes_max: u32) -> Self {
-        Decoder
-    }
-    /// Decodes one block.
-    pub fn decode(
-        &mut self,
-        _block: &Bytes,
-        _list_bytes_max: u32,
-    ) -> Result<Arc<Headers>, DecodeError> {
-        Err(DecodeError::Malformed)
-    }
-    /// Changes the table's bound.
-    pub fn set_table_bytes_max(&mut self, _n: u32) {}
-}
-
-/// Encodes header blocks.
-#[derive(Debug)]
-pub struct Encoder;
-
-impl Encoder {
-    /// An encoder.
-    pub fn new() -> Self {
-        Encoder
-    }
-    /// Changes the table's bound.
-    pub fn set_table_bytes_max(&mut self, _n: u32) {}
-    /// Encodes one block.
-    pub fn encode(&mut self, _head: &Arc<Headers>, _extra: Option<&Headers>, _out: &mut Vec<u8>) {}
-}
+/// The size of both dynamic tables before any setting was exchanged (RFC 9113 §6.5.2), and the most our encoder uses.
+pub const TABLE_BYTES_DEFAULT: u32 = 4096;
