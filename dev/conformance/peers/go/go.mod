@@ -1,3 +1,4 @@
+// The programs written in Go that judge polywire, pinned: grpc-go's interoperability programs and h2spec.
 module polywire/dev/conformance/peers/go
 
 go 1.26.0
@@ -6,6 +7,7 @@ tool (
 	github.com/summerwind/h2spec/cmd/h2spec
 	github.com/summerwind/h2spec/cmd/h2specd
 	google.golang.org/grpc/interop/client
+	google.golang.org/grpc/interop/http2
 	google.golang.org/grpc/interop/server
 )
 
@@ -27,11 +29,11 @@ require (
 	github.com/spf13/pflag v1.0.9 // indirect
 	github.com/spiffe/go-spiffe/v2 v2.8.1 // indirect
 	github.com/summerwind/h2spec v2.2.1+incompatible // indirect
-	golang.org/x/net v0.62.0 // indirect
+	golang.org/x/net v0.60.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
-	golang.org/x/sys v0.49.0 // indirect
-	golang.org/x/text v0.43.0 // indirect
+	golang.org/x/sync v0.23.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	golang.org/x/text v0.42.0 // indirect
 	google.golang.org/genproto/googleapis/api v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 	google.golang.org/genproto/googleapis/rpc v0.0.0-20260817212433-ac3dfec99bb1 // indirect
 	google.golang.org/grpc v1.85.0 // indirect

@@ -88,7 +88,10 @@ const handlers = {
 };
 
 const options = flags();
-const server = new grpc.Server({ 'grpc.max_receive_message_length': 64 << 20 });
+const server = new grpc.Server({
+  'grpc.max_receive_message_length': 64 << 20,
+  ...(options.max_concurrent_streams && { 'grpc.max_concurrent_streams': Number(options.max_concurrent_streams) }),
+});
 server.addService(TestService.service, handlers);
 const credentials =
   options.use_tls === 'true'

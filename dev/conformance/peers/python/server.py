@@ -103,12 +103,14 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--use_tls", type=flag, default=False)
+    parser.add_argument("--max_concurrent_streams", type=int)
     parser.add_argument("--tls_cert_file")
     parser.add_argument("--tls_key_file")
     options = parser.parse_args()
-    server = grpc.server(
-        futures.ThreadPoolExecutor(max_workers=32), options=[("grpc.max_receive_message_length", 64 << 20)]
-    )
+    arguments = [("grpc.max_receive_message_length", 64 << 20)]
+    if options.max_concurrent_streams:
+        arguments.append(("grpc.max_concurrent_streams", options.max_concurrent_streams))
+    server = grpc.server(futures.ThreadPoolExecutor(max_workers=32), options=arguments)
     services.add_TestServiceServicer_to_server(TestService(), server)
     address = f"127.0.0.1:{options.port}"
     if options.use_tls:
