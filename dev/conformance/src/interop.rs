@@ -36,7 +36,7 @@ pub(crate) struct Options {
     /// A handful of cases over plaintext
     #[arg(long)]
     quick: bool,
-    /// What CI runs: all cases over plaintext, over TLS the quick ones, of Java's client what the others have not
+    /// What CI runs: all cases over plaintext, over TLS the quick ones
     #[arg(long)]
     ci: bool,
     /// Only over TLS
@@ -187,7 +187,6 @@ fn plan(options: &Options) -> Vec<Cell> {
                 () if !options.case.is_empty() => options.case.iter().any(|wanted| wanted == *case),
                 () if server == Peer::Misbehaving => true,
                 () if quick => QUICK_CASES.contains(case),
-                () if options.ci && client == Peer::Java => JAVA_CI_CASES.contains(case),
                 () => true,
             };
             let cases: Vec<_> = among.iter().filter(kept).copied().collect();
@@ -277,7 +276,7 @@ impl Bench {
             Err(why) => return all_failed(why),
         };
         let mut outcomes = BTreeMap::new();
-        if matches!(cell.client, Peer::Node | Peer::Python) {
+        if matches!(cell.client, Peer::Java | Peer::Node | Peer::Python) {
             let limit = CASE_LIMIT + CASE_LIMIT / 10 * cases.len() as u32;
             outcomes.extend(self.run_list(cell, port, cases, limit).await);
         } else {
@@ -363,7 +362,7 @@ impl Bench {
             Peer::Go if negative => self.workshop.go("http2"),
             Peer::Go => self.workshop.go("client"),
             Peer::Java if negative => self.workshop.java(self.certificates.class_path(), "Http2Client")?,
-            Peer::Java => self.workshop.java(self.certificates.class_path(), "TestServiceClient")?,
+            Peer::Java => self.workshop.java_cases(self.certificates.class_path())?,
             Peer::Misbehaving => return Err("is a server only".into()),
             Peer::Node => self.workshop.node("client.js"),
             Peer::Polywire => self.workshop.ours("interop_client"),
@@ -383,11 +382,11 @@ impl Bench {
         }
         if case.contains("soak") {
             command.arg(format!("--soak_iterations={SOAK_ITERATIONS}"));
-            if !matches!(cell.client, Peer::Node | Peer::Python) {
+            if matches!(cell.client, Peer::Go | Peer::Java | Peer::Polywire) {
                 command.args(["--soak_overall_timeout_seconds=20", "--soak_per_iteration_max_acceptable_latency_ms=2000"]);
             }
         }
-        if case.starts_with("orca") && matches!(cell.client, Peer::Go | Peer::Java) {
+        if case.starts_with("orca") && cell.client == Peer::Go {
             command.arg(r#"--service_config_json={"loadBalancingConfig":[{"test_backend_metrics_load_balancer":{}}]}"#);
         }
         Ok(command)
@@ -399,9 +398,11 @@ const CASES: &[&str] = &[
     "empty_unary",
     "large_unary",
     "client_compressed_unary",
+    "client_compressed_unary_noprobe",
     "server_compressed_unary",
     "client_streaming",
     "client_compressed_streaming",
+    "client_compressed_streaming_noprobe",
     "server_streaming",
     "server_compressed_streaming",
     "ping_pong",
@@ -425,23 +426,6 @@ const CASES: &[&str] = &[
 /// Wants a server that allows two streams at once on a connection.
 const SCALING_CASE: &str = "max_concurrent_streams_connection_scaling";
 const QUICK_CASES: &[&str] = &["empty_unary", "large_unary", "ping_pong", "custom_metadata", "status_code_and_message"];
-/// Each of Java's cases costs the start of a virtual machine, so CI leaves out those that three other clients play.
-const JAVA_CI_CASES: &[&str] = &[
-    "large_unary",
-    "client_compressed_unary",
-    "server_compressed_unary",
-    "client_compressed_streaming",
-    "server_compressed_streaming",
-    "ping_pong",
-    "custom_metadata",
-    "special_status_message",
-    "cancel_after_first_response",
-    "timeout_on_sleeping_server",
-    "very_large_request",
-    "pick_first_unary",
-    "orca_per_rpc",
-    "orca_oob",
-];
 /// The eight public negative cases, then ours in the same spirit.
 const MISBEHAVING_CASES: &[&str] = &[
     "goaway",

@@ -111,12 +111,24 @@ impl Workshop {
 
     /// A class of grpc-java's test programs; `first` is searched for files before anything else.
     pub(crate) fn java(&self, first: &Path, class: &str) -> Result<Command, String> {
+        let mut command = self.virtual_machine(first)?;
+        command.arg(format!("io.grpc.testing.integration.{class}"));
+        Ok(command)
+    }
+
+    /// Our program that runs many cases of grpc-java's test client.
+    pub(crate) fn java_cases(&self, first: &Path) -> Result<Command, String> {
+        let mut command = self.virtual_machine(first)?;
+        command.arg(self.source("java").join("Cases.java"));
+        Ok(command)
+    }
+
+    fn virtual_machine(&self, first: &Path) -> Result<Command, String> {
         let path = fs::read_to_string(self.class_path_file()).map_err(|e| format!("class path: {e}"))?;
         let mut command = process::command("java");
         // Short runs on two cores: quick to start matters more than quick code.
         command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-cp"]);
         command.arg(format!("{}:{}", first.display(), path.trim()));
-        command.arg(format!("io.grpc.testing.integration.{class}"));
         Ok(command)
     }
 
