@@ -1,29 +1,43 @@
-//! `cargo xtask …`: what is done around the code.
+//! `cargo xtask …`: everything around the code that a person or CI runs.
 
 mod conformance;
+mod tidy;
 
-use std::process::ExitCode;
+use std::{fmt::Display, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "What is done around the code", version)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Everything around the code that a person or CI runs.")]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    task: Task,
 }
 
 #[derive(Subcommand)]
-enum Command {
-    /// Other people's suites against polywire: h2spec, h2specd, attacks (see --help behind it)
+enum Task {
+    /// Other people's HTTP/2 suites and known attacks: h2spec, h2specd, attacks (each with --help).
     Conformance(conformance::Conformance),
-    /// The standard gRPC cases between polywire and Go, Python, Node and Java
+    /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
     Interop(conformance::Interop),
+    /// Checks the crate boundaries and the rules for texts and names.
+    Tidy,
 }
 
 fn main() -> ExitCode {
-    match Arguments::parse().command {
-        Command::Conformance(command) => command.run(),
-        Command::Interop(command) => command.run(),
+    match Arguments::parse().task {
+        Task::Conformance(task) => task.run(),
+        Task::Interop(task) => task.run(),
+        Task::Tidy => exit_code(tidy::run()),
+    }
+}
+
+fn exit_code(result: Result<(), impl Display>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
     }
 }
