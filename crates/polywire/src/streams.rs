@@ -2,6 +2,7 @@
 
 use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
 
+use bytes::BytesMut;
 use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Metadata, Outgoing, Status};
 
 use crate::message::{AnyMessage, Prepared, decode, plain};
@@ -45,23 +46,27 @@ impl<M: AnyMessage> Sender<M> {
     }
 
     async fn send_with(&mut self, message: &M, compress: bool) -> Result<(), Status> {
-        let Some(queue) = self.outgoing.as_queue() else {
-            return Err(Status::internal("this call has no stream to send to"));
-        };
-        std::future::poll_fn(|cx| queue.poll_ready(cx)).await?;
-        let compression = match self.compression {
-            _ if !compress => Compression::Identity,
-            SendCompression::Fixed(compression) => compression,
-            SendCompression::Accepted(accepts) => {
-                queue.compression().filter(|&compression| accepts.contains(compression)).unwrap_or_default()
-            }
-        };
-        let prepared = Prepared::new(self.codec, compression, message)?;
         if self.outgoing.is_inspected() {
             self.outgoing.show(&message.encode_to_vec())?;
         }
-        let Some(queue) = self.outgoing.as_queue() else { return Ok(()) };
-        queue.append(prepared.compressed(), prepared.len(), |out| prepared.write(out))
+        let Some(queue) = self.outgoing.as_queue() else {
+            return Err(Status::internal("this call has no stream to send to"));
+        };
+        let compression = match self.compression {
+            SendCompression::Fixed(compression) => compression,
+            SendCompression::Accepted(accepts) => {
+                // The headers of the response go out with the first message: from then on it stays as it is.
+                let asked = queue.compression().filter(|&compression| accepts.contains(compression));
+                let compression = asked.unwrap_or_default();
+                self.compression = SendCompression::Fixed(compression);
+                compression
+            }
+        };
+        let compression = if compress { compression } else { Compression::Identity };
+        let prepared = Prepared::new(self.codec, compression, message)?;
+        let (compressed, len) = (prepared.compressed(), prepared.len());
+        let mut write = Some(|out: &mut BytesMut| prepared.write(out));
+        std::future::poll_fn(|cx| queue.poll_append(cx, compressed, len, &mut write)).await
     }
 
     /// Server: sends the leading metadata now instead of with the first message.
