@@ -329,9 +329,11 @@ async fn many_at_once_never_oversell(test: TestDatabase) {
         };
         let (brownies, scones) = (quantity(&reserved, 0), quantity(&reserved, 1));
         match reserved.state {
-            ReservationState::Held => { held = (held.0 + brownies, held.1 + scones); },
+            ReservationState::Held => {
+                held = (held.0 + brownies, held.1 + scones);
+            }
             ReservationState::Committed => {
-                { committed = (committed.0 + brownies, committed.1 + scones);
+                committed = (committed.0 + brownies, committed.1 + scones);
             }
             ReservationState::Released | ReservationState::Expired => {}
         }
