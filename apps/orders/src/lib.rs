@@ -11,5 +11,7 @@
 //! | [`store`] | the same in SQLite or PostgreSQL | calls, statuses of calls |
 
 pub mod clock;
+pub mod counters;
 pub mod domain;
+pub mod feed;
 pub mod store;

@@ -5,12 +5,9 @@ mod support;
 
 use std::time::Duration;
 
-use orders::domain::{
-    Action, Currency, IdempotencyKey, ItemId, Line, Money, Order, OrderFilter, OrderId, Quantity,
-    Settlement, Status, Text, Timestamp,
-};
+use orders::domain::{Action, IdempotencyKey, OrderFilter, OrderId, Settlement, Status, Timestamp};
 use orders::store::{ActError, Change, Claim, Database, OrderStore};
-use support::TestDatabase;
+use support::{HOLD, TestDatabase, order, text};
 
 support::on_every_database! {
     a_filter_narrows_a_list_down,
@@ -29,7 +26,7 @@ support::on_every_database! {
 
 async fn an_order_comes_back_as_it_was_written(test: TestDatabase) {
     let store = store(&test).await;
-    let (written, new) = store.insert(order(&test, 1, "Ada")).await.unwrap();
+    let (written, new) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     assert!(new);
     assert_eq!(written.sequence, 1);
     assert_eq!(
@@ -37,7 +34,7 @@ async fn an_order_comes_back_as_it_was_written(test: TestDatabase) {
         Some(written.clone())
     );
 
-    let (again, new) = store.insert(order(&test, 1, "Ada")).await.unwrap();
+    let (again, new) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     assert!(!new);
     assert_eq!(again, written);
     assert_eq!(store.refresh().await.unwrap(), 1);
@@ -95,7 +92,7 @@ async fn keys_are_forgotten_when_they_are_old(test: TestDatabase) {
 
 async fn a_refused_action_leaves_no_event(test: TestDatabase) {
     let store = store(&test).await;
-    let (order, _) = store.insert(order(&test, 1, "Ada")).await.unwrap();
+    let (order, _) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     for action in [Action::Delay, Action::Finish, Action::HandOver] {
         let refused = store
             .act(&order.id, action, &Change::default(), test.clock.now())
@@ -117,7 +114,7 @@ async fn a_refused_action_leaves_no_event(test: TestDatabase) {
 
 async fn a_kitchen_may_not_go_on_with_anothers_order(test: TestDatabase) {
     let store = store(&test).await;
-    let (order, _) = store.insert(order(&test, 1, "Ada")).await.unwrap();
+    let (order, _) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     let accepted = store
         .act(&order.id, Action::Accept, &by("upstairs"), test.clock.now())
         .await
@@ -148,7 +145,7 @@ async fn a_kitchen_may_not_go_on_with_anothers_order(test: TestDatabase) {
 
 async fn an_order_is_not_accepted_when_its_hold_is_over(test: TestDatabase) {
     let store = store(&test).await;
-    let (order, _) = store.insert(order(&test, 1, "Ada")).await.unwrap();
+    let (order, _) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     test.clock.advance(HOLD - Duration::from_micros(1));
     assert_eq!(
         store.waiting(test.clock.now(), 10).await.unwrap(),
@@ -180,8 +177,8 @@ async fn an_order_is_not_accepted_when_its_hold_is_over(test: TestDatabase) {
 
 async fn events_show_the_order_as_it_was_then(test: TestDatabase) {
     let store = store(&test).await;
-    let (first, _) = store.insert(order(&test, 1, "Ada")).await.unwrap();
-    store.insert(order(&test, 2, "Bob")).await.unwrap();
+    let (first, _) = store.insert(order(&test.clock, 1, "Ada")).await.unwrap();
+    store.insert(order(&test.clock, 2, "Bob")).await.unwrap();
     test.clock.advance(Duration::from_secs(1));
     let expected_at = Some(test.clock.now().plus(Duration::from_secs(600)));
     let accept = Change {
@@ -227,7 +224,11 @@ async fn events_written_at_once_are_numbered_without_gaps_and_seen_in_order(test
     let store = store(&test).await;
     let writers: Vec<_> = (0..40)
         .map(|chance| {
-            let (store, new, now) = (store.clone(), order(&test, chance, "Ada"), test.clock.now());
+            let (store, new, now) = (
+                store.clone(),
+                order(&test.clock, chance, "Ada"),
+                test.clock.now(),
+            );
             tokio::spawn(async move {
                 let (order, _) = store.insert(new).await.unwrap();
                 // One in three is refused and must leave no gap.
@@ -257,7 +258,7 @@ async fn events_written_at_once_are_numbered_without_gaps_and_seen_in_order(test
 async fn another_process_on_the_same_database_is_seen_after_a_refresh(test: TestDatabase) {
     let ours = store(&test).await;
     let theirs = OrderStore::new(test.database.clone()).await.unwrap();
-    theirs.insert(order(&test, 1, "Ada")).await.unwrap();
+    theirs.insert(order(&test.clock, 1, "Ada")).await.unwrap();
     assert_eq!((theirs.head(), ours.head()), (1, 0));
     assert_eq!(ours.refresh().await.unwrap(), 1);
     assert_eq!(ours.head(), 1);
@@ -272,7 +273,10 @@ async fn what_stock_must_be_told_is_kept_until_it_was(test: TestDatabase) {
         (2, Action::Cancel),
         (3, Action::Expire),
     ] {
-        let (order, _) = store.insert(order(&test, chance, "Ada")).await.unwrap();
+        let (order, _) = store
+            .insert(order(&test.clock, chance, "Ada"))
+            .await
+            .unwrap();
         store
             .act(&order.id, action, &by("upstairs"), now)
             .await
@@ -311,7 +315,10 @@ async fn a_filter_narrows_a_list_down(test: TestDatabase) {
     for (chance, customer) in [(1, "Ada"), (2, "Bob"), (3, "Ada"), (4, "ada")] {
         test.clock.advance(Duration::from_secs(1));
         times.push(test.clock.now());
-        let (order, _) = store.insert(order(&test, chance, customer)).await.unwrap();
+        let (order, _) = store
+            .insert(order(&test.clock, chance, customer))
+            .await
+            .unwrap();
         if chance == 3 {
             store
                 .act(
@@ -405,12 +412,15 @@ async fn a_list_goes_on_where_it_ended_while_orders_come(test: TestDatabase) {
     let store = store(&test).await;
     for chance in 0..10 {
         test.clock.advance(Duration::from_millis(1));
-        store.insert(order(&test, chance, "Ada")).await.unwrap();
+        store
+            .insert(order(&test.clock, chance, "Ada"))
+            .await
+            .unwrap();
     }
     let filter = OrderFilter::default();
     let (mut listed, _) = store.orders(&filter, None, 4).await.unwrap();
     test.clock.advance(Duration::from_millis(1));
-    store.insert(order(&test, 99, "Bob")).await.unwrap();
+    store.insert(order(&test.clock, 99, "Bob")).await.unwrap();
     while let (page, _) = store
         .orders(&filter, listed.last().map(|order| order.id.as_str()), 4)
         .await
@@ -423,40 +433,9 @@ async fn a_list_goes_on_where_it_ended_while_orders_come(test: TestDatabase) {
     assert!(listed.is_sorted_by(|newer, older| newer.created_at > older.created_at));
 }
 
-const HOLD: Duration = Duration::from_secs(900);
-
 async fn store(test: &TestDatabase) -> OrderStore {
     let database: Database = test.database.clone();
     OrderStore::new(database).await.unwrap()
-}
-
-fn order(test: &TestDatabase, chance: u64, customer: &str) -> Order {
-    let now = test.clock.now();
-    let line = |item: &str, cents, quantity, note: &str| Line {
-        item: ItemId::from_name("item", item).unwrap(),
-        title: format!("{item} «ä»"),
-        quantity: Quantity::new("quantity", quantity, 10).unwrap(),
-        unit_price: Money::from_cents(Currency::EUR, cents),
-        note: text(note),
-    };
-    Order {
-        id: OrderId::new(now, chance),
-        customer: text(customer),
-        status: Status::Confirmed,
-        lines: vec![
-            line("items/scone", 330, 2, ""),
-            line("items/espresso", 240, 1, "it's \"short\""),
-        ],
-        total: Money::from_cents(Currency::EUR, 900),
-        note: text("by the window"),
-        created_at: now,
-        updated_at: now,
-        hold_until: now.plus(HOLD),
-        kitchen: None,
-        expected_at: None,
-        reason: Text::default(),
-        sequence: 0,
-    }
 }
 
 fn by(kitchen: &str) -> Change {
@@ -464,8 +443,4 @@ fn by(kitchen: &str) -> Change {
         kitchen: Some(text(kitchen)),
         ..Change::default()
     }
-}
-
-fn text(text: &str) -> Text {
-    Text::new("text", text, 100).unwrap()
 }

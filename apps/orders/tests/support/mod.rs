@@ -7,8 +7,12 @@
 
 pub mod postgres;
 
+use std::time::Duration;
+
 use orders::clock::Clock;
-use orders::domain::Timestamp;
+use orders::domain::{
+    Currency, ItemId, Line, Money, Order, OrderId, Quantity, Status, Text, Timestamp,
+};
 use orders::store::{Database, DatabaseUrl};
 
 /// The databases that every test of a store runs on.
@@ -47,6 +51,44 @@ impl TestDatabase {
             _directory: directory,
         })
     }
+}
+
+/// How long the goods of a test's orders are held.
+pub const HOLD: Duration = Duration::from_secs(900);
+
+/// An order as it is when it was just taken.
+pub fn order(clock: &Clock, chance: u64, customer: &str) -> Order {
+    let now = clock.now();
+    let line = |item: &str, cents, quantity, note: &str| Line {
+        item: ItemId::from_name("item", item).unwrap(),
+        title: format!("{item} «ä»"),
+        quantity: Quantity::new("quantity", quantity, 10).unwrap(),
+        unit_price: Money::from_cents(Currency::EUR, cents),
+        note: text(note),
+    };
+    Order {
+        id: OrderId::new(now, chance),
+        customer: text(customer),
+        status: Status::Confirmed,
+        lines: vec![
+            line("items/scone", 330, 2, ""),
+            line("items/espresso", 240, 1, "it's \"short\""),
+        ],
+        total: Money::from_cents(Currency::EUR, 900),
+        note: text("by the window"),
+        created_at: now,
+        updated_at: now,
+        hold_until: now.plus(HOLD),
+        kitchen: None,
+        expected_at: None,
+        reason: Text::default(),
+        sequence: 0,
+    }
+}
+
+/// Text, unchecked.
+pub fn text(text: &str) -> Text {
+    Text::new("text", text, 100).unwrap()
 }
 
 /// Makes a test of each function for each kind of database.
