@@ -1,1 +1,18 @@
-//! (being written)
+//! The machines of polywire: wires cut a connection into streams, protocols write calls on them.
+//!
+//! Nothing here touches a socket, a task, a lock or the clock. Bytes and time go in, events and bytes come out;
+//! [`drain`](drain::drain) is the one place that knows the order.
+
+pub mod connection;
+mod deadlines;
+pub mod drain;
+pub mod envelope;
+pub mod limits;
+pub mod protocol;
+pub mod time;
+pub mod transmit;
+pub mod wire;
+
+pub use connection::{CallKey, Config, Connection, Event, OpenCall};
+pub use limits::Limits;
+pub use transmit::Transmit;

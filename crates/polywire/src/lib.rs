@@ -1,1 +1,47 @@
-//! (being written)
+//! Services written once, called over every wire.
+//!
+//! A service is a `.proto` file and an `impl`; [`Server`] answers calls of it and [`Channel`] makes them.
+
+// Generated code names this crate by its public name, also in here.
+extern crate self as polywire;
+
+mod client;
+#[doc(hidden)]
+pub mod codegen;
+pub mod compression;
+mod context;
+mod driver;
+mod inbox;
+mod message;
+mod server;
+mod streams;
+pub mod transport;
+
+pub use polywire_core::*;
+pub use polywire_engine::{Limits, limits};
+
+pub use crate::{
+    client::{
+        BidiStreamingCall, Channel, ChannelBuilder, ChannelState, ClientStreamingCall, InvalidTarget, Response,
+        ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+    },
+    context::current_deadline,
+    server::{Bound, ListenAddress, ListenError, Server, ServerHandle},
+    streams::{Receiver, Sender},
+};
+
+/// Takes in the modules that the build script generated: all packages, or one alone.
+///
+/// ```ignore
+/// polywire::include_proto!();            // mod orders { pub mod v1 { … } } and all others
+/// polywire::include_proto!("orders.v1"); // the content of one package
+/// ```
+#[macro_export]
+macro_rules! include_proto {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+    };
+    ($package:literal) => {
+        include!(concat!(env!("OUT_DIR"), "/", $package, "-package.rs"));
+    };
+}

@@ -1,0 +1,548 @@
+use std::{
+    collections::VecDeque,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll, Waker},
+};
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::{Compression, Metadata, Status};
+
+/// Bytes in front of every message where messages travel between a handler and the engine: one byte of flags (bit 0: the
+/// message is compressed) and four of length, big-endian. It is also what gRPC writes on the wire.
+pub const ENVELOPE_BYTES: usize = 5;
+
+/// Bytes a sender may have waiting before it must wait itself: enough to fill a write, small enough that a slow reader costs
+/// little memory.
+pub const QUEUE_HIGH_WATER_BYTES: usize = 64 * 1024;
+
+/// Messages from this size get memory of their own instead of being gathered with their neighbours.
+const GATHER_BYTES_MAX: usize = 4 * 1024;
+
+/// One message as it came, still compressed when the sender compressed it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// The message.
+    pub bytes: Bytes,
+    /// How it is compressed.
+    pub compression: Compression,
+}
+
+/// Looks at a message and may end the stream.
+type Inspect<M> = dyn FnMut(&M) -> Result<(), Status> + Send;
+
+/// The messages that come to the reader of a stream.
+pub struct Incoming {
+    source: Source,
+    inspect: Option<Box<Inspect<Message>>>,
+}
+
+enum Source {
+    /// The one message of a unary call, which is there before its handler starts.
+    One(Option<Message>),
+    Queue(Arc<IncomingQueue>),
+}
+
+impl Incoming {
+    /// A stream of exactly one message.
+    pub fn one(message: Message) -> Self {
+        Self { source: Source::One(Some(message)), inspect: None }
+    }
+
+    /// A stream without messages.
+    pub fn none() -> Self {
+        Self { source: Source::One(None), inspect: None }
+    }
+
+    /// The messages of a queue.
+    pub fn queue(queue: Arc<IncomingQueue>) -> Self {
+        Self { source: Source::Queue(queue), inspect: None }
+    }
+
+    /// Shows each message to `inspect` before the reader gets it; an error ends the stream with that status.
+    pub fn inspect(&mut self, inspect: impl FnMut(&Message) -> Result<(), Status> + Send + 'static) {
+        self.inspect = Some(Box::new(inspect));
+    }
+
+    /// The next message, or `None` behind the last one.
+    ///
+    /// # Errors
+    /// The status with which the stream ended, when that was not success.
+    pub async fn next(&mut self) -> Result<Option<Message>, Status> {
+        std::future::poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The polling form of [`next`](Self::next).
+    pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Status>> {
+        let next = match &mut self.source {
+            Source::One(message) => Ok(message.take()),
+            Source::Queue(queue) => std::task::ready!(queue.poll_next(cx)),
+        };
+        if let (Ok(Some(message)), Some(inspect)) = (&next, &mut self.inspect)
+            && let Err(status) = inspect(message)
+        {
+            return Poll::Ready(Err(status));
+        }
+        Poll::Ready(next)
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::One(message) => f.debug_tuple("Incoming::One").field(message).finish(),
+            Source::Queue(_) => f.write_str("Incoming::Queue"),
+        }
+    }
+}
+
+/// The hand-over of incoming messages from the task that owns the connection to the task that reads them.
+///
+/// The flow-control window bounds it: the owner gives the peer window back only for what [`take_released`](Self::take_released)
+/// reports.
+pub struct IncomingQueue {
+    state: Mutex<IncomingState>,
+    owner: Waker,
+    release_bytes_min: usize,
+}
+
+#[derive(Default)]
+struct IncomingState {
+    /// The first message of most calls, so that they need no list.
+    first: Option<Message>,
+    messages: VecDeque<Message>,
+    released_bytes: usize,
+    leading: Option<Metadata>,
+    end: Option<(Result<(), Status>, Metadata)>,
+    reader: Option<Waker>,
+    abandoned: bool,
+}
+
+impl IncomingQueue {
+    /// A queue whose owner is woken when the reader has taken `release_bytes_min` bytes or went away.
+    pub fn new(owner: Waker, release_bytes_min: usize) -> Self {
+        Self { state: Mutex::default(), owner, release_bytes_min }
+    }
+
+    /// Owner: another message has come.
+    pub fn push(&self, message: Message) {
+        let mut state = self.lock();
+        if state.abandoned {
+            // Nobody will read it: as good as read.
+            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
+            return;
+        }
+        if state.first.is_none() && state.messages.is_empty() {
+            state.first = Some(message);
+        } else {
+            state.messages.push_back(message);
+        }
+        wake(state.reader.take(), state);
+    }
+
+    /// Owner: the leading metadata has come.
+    pub fn set_leading(&self, leading: Metadata) {
+        let mut state = self.lock();
+        state.leading = Some(leading);
+        wake(state.reader.take(), state);
+    }
+
+    /// Owner: no message will follow. The first end stays.
+    pub fn finish(&self, end: Result<(), Status>, trailing: Metadata) {
+        let mut state = self.lock();
+        if state.end.is_none() {
+            state.end = Some((end, trailing));
+            if state.leading.is_none() {
+                state.leading = Some(Metadata::new());
+            }
+            wake(state.reader.take(), state);
+        }
+    }
+
+    /// Owner: as [`finish`](Self::finish), and messages that nobody has read yet are dropped.
+    pub fn abort(&self, status: Status) {
+        let mut state = self.lock();
+        state.first = None;
+        state.messages.clear();
+        drop(state);
+        self.finish(Err(status), Metadata::new());
+    }
+
+    /// Owner: how many bytes the reader has taken since the last time.
+    pub fn take_released(&self) -> usize {
+        std::mem::take(&mut self.lock().released_bytes)
+    }
+
+    /// Reader: the next message.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Result<Option<Message>, Status>> {
+        let mut state = self.lock();
+        let message = match state.first.take() {
+            Some(message) => Some(message),
+            None => state.messages.pop_front(),
+        };
+        if let Some(message) = message {
+            let before = state.released_bytes;
+            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
+            let due = before < self.release_bytes_min && state.released_bytes >= self.release_bytes_min;
+            drop(state);
+            if due {
+                self.owner.wake_by_ref();
+            }
+            return Poll::Ready(Ok(Some(message)));
+        }
+        if let Some((end, _)) = &state.end {
+            return Poll::Ready(end.clone().map(|()| None));
+        }
+        register(&mut state.reader, cx);
+        Poll::Pending
+    }
+
+    /// Reader: the leading metadata, once it has come (empty when the stream ended without).
+    pub fn poll_leading(&self, cx: &mut Context<'_>) -> Poll<Metadata> {
+        let mut state = self.lock();
+        match &state.leading {
+            Some(leading) => Poll::Ready(leading.clone()),
+            None => {
+                register(&mut state.reader, cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The trailing metadata, when the stream has ended.
+    pub fn trailing(&self) -> Option<Metadata> {
+        self.lock().end.as_ref().map(|(_, trailing)| trailing.clone())
+    }
+
+    /// Whether the stream has ended (messages may still wait to be read).
+    pub fn is_finished(&self) -> bool {
+        self.lock().end.is_some()
+    }
+
+    /// Reader: nobody reads any more. Wakes the owner when the stream had not ended.
+    pub fn abandon(&self) {
+        let mut state = self.lock();
+        state.abandoned = true;
+        let unread =
+            state.first.take().into_iter().chain(state.messages.drain(..)).map(|m| m.bytes.len()).sum::<usize>();
+        state.released_bytes += unread;
+        let open = state.end.is_none();
+        drop(state);
+        if open {
+            self.owner.wake_by_ref();
+        }
+    }
+
+    /// Whether the reader went away.
+    pub fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
+    }
+
+    fn lock(&self) -> MutexGuard<'_, IncomingState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for IncomingQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IncomingQueue").finish_non_exhaustive()
+    }
+}
+
+/// Where the writer of a stream puts its messages.
+pub struct Outgoing {
+    queue: Option<Arc<OutgoingQueue>>,
+    inspect: Option<Box<Inspect<[u8]>>>,
+}
+
+impl Outgoing {
+    /// For a method whose one response is its [`Reply`](crate::Reply).
+    pub fn none() -> Self {
+        Self { queue: None, inspect: None }
+    }
+
+    /// Writes to a queue.
+    pub fn queue(queue: Arc<OutgoingQueue>) -> Self {
+        Self { queue: Some(queue), inspect: None }
+    }
+
+    /// Shows each message to `inspect` before it goes out, uncompressed; an error is returned to the sender.
+    pub fn inspect(&mut self, inspect: impl FnMut(&[u8]) -> Result<(), Status> + Send + 'static) {
+        self.inspect = Some(Box::new(inspect));
+    }
+
+    /// Shows a message to those who asked for it.
+    #[doc(hidden)]
+    pub fn show(&mut self, message: &[u8]) -> Result<(), Status> {
+        self.inspect.as_mut().map_or(Ok(()), |inspect| inspect(message))
+    }
+
+    /// Whether somebody wants to see the messages.
+    #[doc(hidden)]
+    pub fn is_inspected(&self) -> bool {
+        self.inspect.is_some()
+    }
+
+    /// The queue, if this is a stream.
+    pub fn as_queue(&self) -> Option<&Arc<OutgoingQueue>> {
+        self.queue.as_ref()
+    }
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing").field("streaming", &self.queue.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// The hand-over of outgoing messages from the task that writes them to the task that owns the connection.
+///
+/// Small messages are gathered, each in its envelope, so that a thousand of them leave as one piece.
+pub struct OutgoingQueue {
+    state: Mutex<OutgoingState>,
+    owner: Waker,
+}
+
+#[derive(Default)]
+struct OutgoingState {
+    chunks: VecDeque<Bytes>,
+    tail: BytesMut,
+    queued_bytes: usize,
+    leading: Option<Metadata>,
+    leading_due: bool,
+    leading_sent: bool,
+    compression: Option<Compression>,
+    notified: bool,
+    ended: bool,
+    closed: Option<Status>,
+    writer: Option<Waker>,
+}
+
+/// What [`OutgoingQueue::take`] took.
+#[derive(Debug, Default)]
+pub struct Taken {
+    /// The leading metadata, when it is due now.
+    pub leading: Option<Metadata>,
+    /// Whether the writer has ended the stream.
+    pub ended: bool,
+}
+
+impl OutgoingQueue {
+    /// A queue whose owner is woken when there is something to take.
+    pub fn new(owner: Waker) -> Self {
+        Self { state: Mutex::default(), owner }
+    }
+
+    /// Writer: ready when another message may be appended.
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = self.lock();
+        if let Some(status) = &state.closed {
+            return Poll::Ready(Err(status.clone()));
+        }
+        if state.queued_bytes < QUEUE_HIGH_WATER_BYTES {
+            return Poll::Ready(Ok(()));
+        }
+        register(&mut state.writer, cx);
+        Poll::Pending
+    }
+
+    /// Writer: appends one message of `len` bytes, which `write` puts behind its envelope.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    pub fn append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
+        let mut state = self.lock();
+        if let Some(status) = &state.closed {
+            return Err(status.clone());
+        }
+        let whole = len + ENVELOPE_BYTES;
+        if whole > GATHER_BYTES_MAX {
+            if !state.tail.is_empty() {
+                let tail = state.tail.split().freeze();
+                state.chunks.push_back(tail);
+            }
+            let mut chunk = BytesMut::with_capacity(whole);
+            put_envelope(&mut chunk, compressed, write);
+            state.chunks.push_back(chunk.freeze());
+        } else {
+            state.tail.reserve(whole);
+            put_envelope(&mut state.tail, compressed, write);
+        }
+        state.queued_bytes += whole;
+        self.notify(state);
+        Ok(())
+    }
+
+    /// Writer: the leading metadata may go out even before the first message.
+    pub fn flush_leading(&self) {
+        let mut state = self.lock();
+        state.leading_due = true;
+        self.notify(state);
+    }
+
+    /// Writer: adds to the leading metadata; without effect once it is on its way.
+    pub fn extend_leading(&self, entries: &Metadata) {
+        let mut state = self.lock();
+        if !state.leading_sent {
+            state.leading.get_or_insert_default().extend(entries);
+        }
+    }
+
+    /// Writer: which compression the following messages should have.
+    pub fn set_compression(&self, compression: Compression) {
+        self.lock().compression = Some(compression);
+    }
+
+    /// What was asked for by [`set_compression`](Self::set_compression).
+    pub fn compression(&self) -> Option<Compression> {
+        self.lock().compression
+    }
+
+    /// Writer: nothing will follow.
+    pub fn end(&self) {
+        let mut state = self.lock();
+        state.ended = true;
+        self.notify(state);
+    }
+
+    /// Owner: takes all that waits, in order, behind what `chunks` holds already.
+    pub fn take(&self, chunks: &mut Vec<Bytes>) -> Taken {
+        let mut state = self.lock();
+        state.notified = false;
+        chunks.extend(state.chunks.drain(..));
+        if !state.tail.is_empty() {
+            let tail = state.tail.split().freeze();
+            chunks.push(tail);
+        }
+        let mut taken = Taken { leading: None, ended: state.ended };
+        if !state.leading_sent && (state.leading_due || state.queued_bytes > 0) {
+            state.leading_sent = true;
+            taken.leading = Some(state.leading.take().unwrap_or_default());
+        }
+        state.queued_bytes = 0;
+        wake(state.writer.take(), state);
+        taken
+    }
+
+    /// Owner: the leading metadata that has not gone out, for an answer that ends without a message.
+    pub fn take_leading(&self) -> Option<Metadata> {
+        let mut state = self.lock();
+        if state.leading_sent {
+            return None;
+        }
+        state.leading_sent = true;
+        state.leading.take()
+    }
+
+    /// Owner: the stream is over; what the writer appends from now on is refused with this status.
+    pub fn close(&self, status: Status) {
+        let mut state = self.lock();
+        if state.closed.is_none() {
+            state.closed = Some(status);
+        }
+        wake(state.writer.take(), state);
+    }
+
+    /// Whether the stream is over for the writer.
+    pub fn is_closed(&self) -> bool {
+        self.lock().closed.is_some()
+    }
+
+    fn notify(&self, mut state: MutexGuard<'_, OutgoingState>) {
+        if !std::mem::replace(&mut state.notified, true) {
+            drop(state);
+            self.owner.wake_by_ref();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, OutgoingState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for OutgoingQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingQueue").finish_non_exhaustive()
+    }
+}
+
+/// Writes an envelope whose length is known only after the message.
+fn put_envelope(buffer: &mut BytesMut, compressed: bool, write: impl FnOnce(&mut BytesMut)) {
+    let start = buffer.len();
+    buffer.put_u8(u8::from(compressed));
+    buffer.put_u32(0);
+    write(buffer);
+    let len = buffer.len() - start - ENVELOPE_BYTES;
+    let len = u32::try_from(len).expect("a message is refused long before it has 4 GiB");
+    buffer[start + 1..start + ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+}
+
+fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
+    match place {
+        Some(waker) if waker.will_wake(cx.waker()) => {}
+        _ => *place = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes after the lock is given back, so that the woken task does not run into it.
+fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
+    drop(guard);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(queue: &IncomingQueue) -> Poll<Result<Option<Message>, Status>> {
+        queue.poll_next(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn messages_come_in_order_and_the_end_behind_them() {
+        let queue = IncomingQueue::new(Waker::noop().clone(), 1);
+        for byte in 0..3_u8 {
+            queue.push(Message { bytes: Bytes::copy_from_slice(&[byte]), compression: Compression::Identity });
+        }
+        queue.finish(Err(Status::not_found("gone")), Metadata::new());
+        for byte in 0..3_u8 {
+            assert!(matches!(text(&queue), Poll::Ready(Ok(Some(m))) if m.bytes[0] == byte));
+        }
+        assert_eq!(queue.take_released(), 3 * (1 + ENVELOPE_BYTES));
+        assert_eq!(text(&queue), Poll::Ready(Err(Status::not_found("gone"))));
+    }
+
+    #[test]
+    fn small_messages_leave_as_one_piece_and_a_large_one_alone() {
+        let queue = OutgoingQueue::new(Waker::noop().clone());
+        for _ in 0..10 {
+            queue.append(false, 3, |b| b.put_slice(b"abc")).unwrap();
+        }
+        queue.append(true, 10_000, |b| b.put_bytes(7, 10_000)).unwrap();
+        queue.append(false, 1, |b| b.put_u8(1)).unwrap();
+        queue.end();
+        let mut chunks = Vec::new();
+        let taken = queue.take(&mut chunks);
+        assert!(taken.ended);
+        assert_eq!(taken.leading, Some(Metadata::new()));
+        assert_eq!(chunks.iter().map(Bytes::len).collect::<Vec<_>>(), [80, 10_005, 6]);
+        assert_eq!(&chunks[0][..8], b"\x00\x00\x00\x00\x03abc");
+        assert_eq!(&chunks[1][..5], b"\x01\x00\x00\x27\x10");
+        assert!(queue.take(&mut chunks).leading.is_none());
+    }
+
+    #[test]
+    fn a_full_queue_makes_its_writer_wait_until_it_is_taken() {
+        let queue = OutgoingQueue::new(Waker::noop().clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        queue.append(false, QUEUE_HIGH_WATER_BYTES, |b| b.put_bytes(0, QUEUE_HIGH_WATER_BYTES)).unwrap();
+        assert!(queue.poll_ready(&mut cx).is_pending());
+        queue.take(&mut Vec::new());
+        assert!(queue.poll_ready(&mut cx).is_ready());
+        queue.close(Status::cancelled("over"));
+        assert_eq!(queue.poll_ready(&mut cx), Poll::Ready(Err(Status::cancelled("over"))));
+    }
+}

@@ -1,0 +1,3 @@
+//! Wires: how a transport is cut into streams.
+
+pub mod http2;

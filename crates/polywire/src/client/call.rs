@@ -1,0 +1,312 @@
+//! The calls that generated clients return: first what the caller still wants to say, then the answer.
+
+use std::{
+    fmt,
+    marker::PhantomData,
+    pin::Pin,
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use polywire_core::{BoxFuture, Compression, Metadata, Method, Outgoing, Status};
+
+use super::{
+    channel::Channel,
+    options::{Abandon, CallOptions, Started, only_message, start},
+};
+use crate::{
+    Receiver, Sender,
+    message::{AnyMessage, decode, enveloped, envelope, open_envelope, plain},
+    streams::SendCompression,
+};
+
+/// The answer to a call with one response: the message and the metadata around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response<M> {
+    /// The response.
+    pub message: M,
+    /// The metadata that came before it.
+    pub leading: Metadata,
+    /// The metadata that came with the status.
+    pub trailing: Metadata,
+}
+
+macro_rules! call_options {
+    () => {
+        /// Sets how long the whole call may take; the server is told. The deadline of a call that is being answered holds
+        /// all the same.
+        #[must_use]
+        pub fn timeout(mut self, timeout: Duration) -> Self {
+            self.options.timeout = Some(timeout);
+            self
+        }
+
+        /// Sets the moment after which the answer is useless.
+        #[must_use]
+        pub fn deadline(mut self, deadline: Instant) -> Self {
+            self.options.deadline = Some(deadline);
+            self
+        }
+
+        /// Adds a text entry to the metadata. A key or value that may not travel makes the call fail with INTERNAL.
+        #[must_use]
+        pub fn metadata(mut self, key: &str, value: &str) -> Self {
+            self.options.append(key, value);
+            self
+        }
+
+        /// Adds a binary entry to the metadata; the key ends in `-bin`.
+        #[must_use]
+        pub fn metadata_bin(mut self, key: &str, value: &[u8]) -> Self {
+            self.options.append_bin(key, value);
+            self
+        }
+
+        /// Compresses the requests of this call; messages below 256 bytes stay as they are.
+        #[must_use]
+        pub fn compress(mut self, compression: Compression) -> Self {
+            self.options.compression = Some(compression);
+            self
+        }
+
+        /// Waits for a connection instead of failing when there is none.
+        #[must_use]
+        pub fn wait_for_ready(mut self, wait: bool) -> Self {
+            self.options.wait_for_ready = Some(wait);
+            self
+        }
+    };
+}
+
+/// A call of a unary method. Await it for the response.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct UnaryCall<'a, Resp> {
+    channel: &'a Channel,
+    method: &'static Method,
+    options: CallOptions,
+    /// In its envelope, not compressed.
+    request: Result<Bytes, Status>,
+    response: PhantomData<fn() -> Resp>,
+}
+
+impl<'a, Resp: AnyMessage> UnaryCall<'a, Resp> {
+    pub(crate) fn new<Req: AnyMessage>(channel: &'a Channel, method: &'static Method, request: &Req) -> Self {
+        let request = enveloped(channel.inner.options.codec, Compression::Identity, request);
+        Self { channel, method, options: CallOptions::default(), request, response: PhantomData }
+    }
+
+    call_options!();
+
+    /// Makes the call; the response comes with its metadata.
+    ///
+    /// # Errors
+    /// The status with which the call ended.
+    pub async fn with_metadata(self) -> Result<Response<Resp>, Status> {
+        let compression = self.options.compression(self.channel);
+        let request = compressed(self.request?, compression)?;
+        let started = start(self.channel, self.method, self.options, Some(request))?;
+        answer(self.channel, Abandon(started.incoming)).await
+    }
+}
+
+impl<'a, Resp: AnyMessage> IntoFuture for UnaryCall<'a, Resp> {
+    type Output = Result<Resp, Status>;
+    type IntoFuture = BoxFuture<'a, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move { self.with_metadata().await.map(|response| response.message) })
+    }
+}
+
+impl<Resp> fmt::Debug for UnaryCall<'_, Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnaryCall").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// A call of a server-streaming method. Await it for the receiver of the responses; the server has not been waited for then.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ServerStreamingCall<'a, Resp> {
+    call: UnaryCall<'a, Resp>,
+}
+
+impl<'a, Resp: AnyMessage> ServerStreamingCall<'a, Resp> {
+    pub(crate) fn new<Req: AnyMessage>(channel: &'a Channel, method: &'static Method, request: &Req) -> Self {
+        Self { call: UnaryCall::new(channel, method, request) }
+    }
+
+    fn start(self) -> Result<Receiver<Resp>, Status> {
+        let call = self.call;
+        let compression = call.options.compression(call.channel);
+        let request = compressed(call.request?, compression)?;
+        let started = start(call.channel, call.method, call.options, Some(request))?;
+        Ok(receiver(call.channel, started))
+    }
+}
+
+/// A call of a client-streaming method. Await it for the sender of the requests and the future response.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct ClientStreamingCall<'a, Req, Resp> {
+    channel: &'a Channel,
+    method: &'static Method,
+    options: CallOptions,
+    messages: PhantomData<fn(Req) -> Resp>,
+}
+
+impl<'a, Req: AnyMessage, Resp: AnyMessage> ClientStreamingCall<'a, Req, Resp> {
+    pub(crate) fn new(channel: &'a Channel, method: &'static Method) -> Self {
+        Self { channel, method, options: CallOptions::default(), messages: PhantomData }
+    }
+
+    call_options!();
+
+    fn start(self) -> Result<(Sender<Req>, ResponseFuture<Resp>), Status> {
+        let compression = self.options.compression(self.channel);
+        let mut started = start(self.channel, self.method, self.options, None)?;
+        let sender = sender(self.channel, &mut started, compression);
+        let channel = self.channel.clone();
+        let abandon = Abandon(started.incoming);
+        Ok((sender, ResponseFuture(Box::pin(async move { answer(&channel, abandon).await }))))
+    }
+}
+
+/// A call of a bidirectional method. Await it for the sender of the requests and the receiver of the responses.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct BidiStreamingCall<'a, Req, Resp> {
+    call: ClientStreamingCall<'a, Req, Resp>,
+}
+
+impl<'a, Req: AnyMessage, Resp: AnyMessage> BidiStreamingCall<'a, Req, Resp> {
+    pub(crate) fn new(channel: &'a Channel, method: &'static Method) -> Self {
+        Self { call: ClientStreamingCall::new(channel, method) }
+    }
+
+    fn start(self) -> Result<(Sender<Req>, Receiver<Resp>), Status> {
+        let call = self.call;
+        let compression = call.options.compression(call.channel);
+        let mut started = start(call.channel, call.method, call.options, None)?;
+        let sender = sender(call.channel, &mut started, compression);
+        Ok((sender, receiver(call.channel, started)))
+    }
+}
+
+macro_rules! inner_options {
+    ($($type:ident<$($parameter:ident),*>;)*) => {$(
+        impl<'a, $($parameter: AnyMessage),*> $type<'a, $($parameter),*> {
+            /// Sets how long the whole call may take; the server is told.
+            pub fn timeout(self, timeout: Duration) -> Self {
+                Self { call: self.call.timeout(timeout) }
+            }
+
+            /// Sets the moment after which the answer is useless.
+            pub fn deadline(self, deadline: Instant) -> Self {
+                Self { call: self.call.deadline(deadline) }
+            }
+
+            /// Adds a text entry to the metadata. A key or value that may not travel makes the call fail with INTERNAL.
+            pub fn metadata(self, key: &str, value: &str) -> Self {
+                Self { call: self.call.metadata(key, value) }
+            }
+
+            /// Adds a binary entry to the metadata; the key ends in `-bin`.
+            pub fn metadata_bin(self, key: &str, value: &[u8]) -> Self {
+                Self { call: self.call.metadata_bin(key, value) }
+            }
+
+            /// Compresses the requests of this call; messages below 256 bytes stay as they are.
+            pub fn compress(self, compression: Compression) -> Self {
+                Self { call: self.call.compress(compression) }
+            }
+
+            /// Waits for a connection instead of failing when there is none.
+            pub fn wait_for_ready(self, wait: bool) -> Self {
+                Self { call: self.call.wait_for_ready(wait) }
+            }
+        }
+    )*};
+}
+
+inner_options! {
+    ServerStreamingCall<Resp>;
+    BidiStreamingCall<Req, Resp>;
+}
+
+macro_rules! start_when_awaited {
+    ($($type:ident<$($parameter:ident),*> => $output:ty;)*) => {$(
+        impl<'a, $($parameter: AnyMessage),*> IntoFuture for $type<'a, $($parameter),*> {
+            type Output = Result<$output, Status>;
+            type IntoFuture = std::future::Ready<Self::Output>;
+
+            fn into_future(self) -> Self::IntoFuture {
+                std::future::ready(self.start())
+            }
+        }
+
+        impl<$($parameter),*> fmt::Debug for $type<'_, $($parameter),*> {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.debug_struct(stringify!($type)).finish_non_exhaustive()
+            }
+        }
+    )*};
+}
+
+start_when_awaited! {
+    ServerStreamingCall<Resp> => Receiver<Resp>;
+    ClientStreamingCall<Req, Resp> => (Sender<Req>, ResponseFuture<Resp>);
+    BidiStreamingCall<Req, Resp> => (Sender<Req>, Receiver<Resp>);
+}
+
+/// The response of a client-streaming call, to be awaited when the requests have been sent. Dropping it cancels the call.
+#[must_use = "dropping the future response cancels the call"]
+pub struct ResponseFuture<Resp>(BoxFuture<'static, Result<Response<Resp>, Status>>);
+
+impl<Resp> ResponseFuture<Resp> {
+    /// The response with its metadata.
+    ///
+    /// # Errors
+    /// The status with which the call ended.
+    pub async fn with_metadata(self) -> Result<Response<Resp>, Status> {
+        self.0.await
+    }
+}
+
+impl<Resp> Future for ResponseFuture<Resp> {
+    type Output = Result<Resp, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map_ok(|response| response.message)
+    }
+}
+
+impl<Resp> fmt::Debug for ResponseFuture<Resp> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}
+
+async fn answer<Resp: AnyMessage>(channel: &Channel, abandon: Abandon) -> Result<Response<Resp>, Status> {
+    let incoming = &abandon.0;
+    let message = only_message(incoming).await?;
+    let options = &channel.inner.options;
+    let message = decode(options.codec, &plain(message, options.limits.message_bytes_max)?)?;
+    let leading = std::future::poll_fn(|cx| incoming.poll_leading(cx)).await;
+    Ok(Response { message, leading, trailing: incoming.trailing().unwrap_or_default() })
+}
+
+fn compressed(request: Bytes, compression: Compression) -> Result<Bytes, Status> {
+    if compression == Compression::Identity {
+        return Ok(request);
+    }
+    envelope(compression, &open_envelope(request, Compression::Identity)?.bytes)
+}
+
+fn receiver<Resp: AnyMessage>(channel: &Channel, started: Started) -> Receiver<Resp> {
+    let options = &channel.inner.options;
+    Receiver::of_client(started.incoming, options.codec, options.limits.message_bytes_max)
+}
+
+fn sender<Req: AnyMessage>(channel: &Channel, started: &mut Started, compression: Compression) -> Sender<Req> {
+    let outgoing = started.outgoing.take().map_or_else(Outgoing::none, Outgoing::queue);
+    Sender::new(outgoing, channel.inner.options.codec, SendCompression::Fixed(compression))
+}

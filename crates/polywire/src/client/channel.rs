@@ -1,0 +1,592 @@
+//! The channel: a client's lasting relation to a target. It owns connections and gives calls to them.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use polywire_core::{AnyInterceptor, Codec, Compression, CompressionSet, Interceptor, Method, Status};
+use polywire_engine::{
+    Config, Connection, Limits,
+    protocol::grpc::{RequestOptions, RequestTemplate},
+    wire::http2::Role,
+};
+use tokio::{
+    net::{TcpStream, UnixStream},
+    sync::watch,
+};
+
+use super::{
+    backoff::Backoff,
+    connection::{ClientCalls, Command, Link, StartCall},
+    target::{InvalidTarget, Place, Target},
+};
+use crate::{
+    driver::Driver,
+    server::ServerHandle,
+    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::ClientTls},
+};
+
+/// A client's lasting relation to a target. Cheap to clone; all clones share the connections.
+///
+/// Nothing is connected before the first call. When a connection breaks, the next call makes a new one, after a growing wait
+/// when that fails. When the server's limit of concurrent calls is reached, another connection is opened by itself.
+#[derive(Clone)]
+pub struct Channel {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// How a channel stands (gRPC's connectivity states).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChannelState {
+    /// Not connected; the next call connects.
+    Idle,
+    /// Connecting.
+    Connecting,
+    /// At least one connection works.
+    Ready,
+    /// Connecting failed; the next attempt comes after a wait.
+    TransientFailure,
+}
+
+/// Settings of a channel before it exists.
+pub struct ChannelBuilder {
+    target: Target,
+    options: Options,
+}
+
+pub(crate) struct Options {
+    pub(crate) interceptors: Vec<Arc<dyn AnyInterceptor>>,
+    pub(crate) limits: Limits,
+    pub(crate) accepts: CompressionSet,
+    pub(crate) compression: Compression,
+    pub(crate) codec: Codec,
+    pub(crate) tls: Option<ClientTls>,
+    pub(crate) user_agent: String,
+    pub(crate) authority: Option<String>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) wait_for_ready: bool,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) connections_max: usize,
+    pub(crate) waiting_max: usize,
+}
+
+pub(crate) struct Inner {
+    target: Target,
+    pub(crate) options: Options,
+    config: Arc<Config>,
+    state: Mutex<State>,
+    /// Calls in `State::waiting`, to be looked at without the lock.
+    waiting: AtomicUsize,
+    templates: RwLock<HashMap<String, Vec<(Compression, RequestTemplate)>>>,
+    connectivity: watch::Sender<ChannelState>,
+}
+
+struct State {
+    connections: Vec<Arc<Link>>,
+    connecting: bool,
+    backoff: Backoff,
+    /// The latest failure to connect, and until when no attempt is made.
+    failure: Option<(Status, Instant)>,
+    waiting: VecDeque<Box<StartCall>>,
+}
+
+/// Connections of one channel by default: enough for a thousand concurrent calls at the usual limit of a hundred, few
+/// enough for the server (gRFC A105 caps at the same number).
+const CONNECTIONS_MAX: usize = 10;
+
+/// Calls that may wait for a connection: they are held in memory, and a service that is not there should be noticed.
+const WAITING_MAX: usize = 100_000;
+
+/// How long connecting may take at least, as gRPC's connection backoff has it.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Without a call for so long a connection is given up.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+/// Methods whose headers are kept ready.
+const TEMPLATES_MAX: usize = 4096;
+
+impl Channel {
+    /// A channel to `dns:///host:port` (also without the scheme), `unix:path`, `http://host:port` or, with TLS and the roots
+    /// given in [`ChannelBuilder::tls`], `https://host:port`.
+    ///
+    /// # Errors
+    /// When the target cannot be understood.
+    pub fn to(target: impl AsRef<str>) -> Result<Self, InvalidTarget> {
+        Ok(Self::builder(target)?.build())
+    }
+
+    /// A channel with settings of its own.
+    ///
+    /// # Errors
+    /// When the target cannot be understood.
+    pub fn builder(target: impl AsRef<str>) -> Result<ChannelBuilder, InvalidTarget> {
+        Ok(ChannelBuilder::new(Target::parse(target.as_ref())?))
+    }
+
+    /// A channel to a server of this process, without a socket.
+    pub fn in_memory(server: &ServerHandle) -> ChannelBuilder {
+        let place = Place::Memory(MemoryTarget(Arc::new(server.clone())));
+        ChannelBuilder::new(Target { place, authority: "localhost".to_owned(), tls: false })
+    }
+
+    /// How it stands.
+    pub fn state(&self) -> ChannelState {
+        *self.inner.connectivity.borrow()
+    }
+
+    /// Waits until it stands differently than `from`, and says how.
+    pub async fn state_change(&self, from: ChannelState) -> ChannelState {
+        let mut states = self.inner.connectivity.subscribe();
+        match states.wait_for(|state| *state != from).await {
+            Ok(state) => *state,
+            Err(_) => from,
+        }
+    }
+
+    /// Begins to connect without a call.
+    pub fn connect(&self) {
+        let mut state = self.inner.lock();
+        if state.connections.is_empty() {
+            self.inner.connect(&mut state);
+        }
+    }
+
+    /// How many connections it has.
+    pub fn connections_open(&self) -> usize {
+        self.inner.lock().connections.len()
+    }
+}
+
+impl fmt::Debug for Channel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channel").field("authority", &self.inner.target.authority).field("state", &self.state()).finish()
+    }
+}
+
+impl ChannelBuilder {
+    fn new(target: Target) -> Self {
+        let limits = Limits { idle_timeout: Some(IDLE_TIMEOUT), ping_policy: None, ..Limits::default() };
+        let options = Options {
+            interceptors: Vec::new(),
+            limits,
+            accepts: CompressionSet::ALL,
+            compression: Compression::Identity,
+            codec: Codec::Proto,
+            tls: None,
+            user_agent: concat!("grpc-rust-polywire/", env!("CARGO_PKG_VERSION")).to_owned(),
+            authority: None,
+            timeout: None,
+            wait_for_ready: false,
+            connect_timeout: CONNECT_TIMEOUT,
+            connections_max: CONNECTIONS_MAX,
+            waiting_max: WAITING_MAX,
+        };
+        Self { target, options }
+    }
+
+    /// Puts an interceptor around every call, inside those added before.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        self.options.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: ClientTls) -> Self {
+        self.options.tls = Some(tls);
+        self
+    }
+
+    /// Sets the bounds of its connections.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// Sets what responses may be compressed with. Default: all that are known.
+    #[must_use]
+    pub fn accept_compressions(mut self, accepts: CompressionSet) -> Self {
+        self.options.accepts = accepts;
+        self
+    }
+
+    /// Compresses requests, unless a call says otherwise. Default: not at all.
+    #[must_use]
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.options.compression = compression;
+        self
+    }
+
+    /// Sets how messages are written. Default: Protobuf.
+    #[must_use]
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.options.codec = codec;
+        self
+    }
+
+    /// Sets the timeout of calls that name none. Default: none; the deadline of an incoming call holds all the same.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Lets calls wait for a connection instead of failing when there is none. Default: they fail.
+    #[must_use]
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.options.wait_for_ready = wait;
+        self
+    }
+
+    /// Sets how long connecting may take, TLS included. Default: 20 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets how many connections it may open when one is not enough. Default: 10.
+    #[must_use]
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.options.connections_max = connections.max(1);
+        self
+    }
+
+    /// Sets what the calls say they mean (`:authority`), instead of the target's host and port.
+    #[must_use]
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.options.authority = Some(authority.into());
+        self
+    }
+
+    /// Sets what the client calls itself, in front of the library's own name.
+    #[must_use]
+    pub fn user_agent(mut self, name: &str) -> Self {
+        self.options.user_agent = format!("{name} {}", self.options.user_agent);
+        self
+    }
+
+    /// The channel. Nothing is connected yet.
+    pub fn build(mut self) -> Channel {
+        if self.target.tls && self.options.tls.is_none() {
+            self.options.tls = Some(ClientTls::new());
+        }
+        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let seed = crate::server::seed(next_channel());
+        let state = State {
+            connections: Vec::new(),
+            connecting: false,
+            backoff: Backoff::new(seed),
+            failure: None,
+            waiting: VecDeque::new(),
+        };
+        Channel {
+            inner: Arc::new(Inner {
+                target: self.target,
+                options: self.options,
+                config,
+                state: Mutex::new(state),
+                waiting: AtomicUsize::new(0),
+                templates: RwLock::default(),
+                connectivity: watch::Sender::new(ChannelState::Idle),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for ChannelBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelBuilder").field("target", &self.target).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    /// The fixed headers of a method's calls.
+    pub(crate) fn template(&self, method: &Method, compression: Compression) -> RequestTemplate {
+        let read = self.templates.read().unwrap_or_else(PoisonError::into_inner);
+        let known = read.get(method.path()).and_then(|list| list.iter().find(|(c, _)| *c == compression));
+        if let Some((_, template)) = known {
+            return template.clone();
+        }
+        drop(read);
+        let template = RequestTemplate::new(&RequestOptions {
+            scheme: if self.options.tls.is_some() { "https" } else { "http" },
+            authority: self.options.authority.as_deref().unwrap_or(&self.target.authority),
+            path: method.path(),
+            user_agent: &self.options.user_agent,
+            codec: self.options.codec,
+            compression,
+            accepts: self.options.accepts,
+        });
+        let mut templates = self.templates.write().unwrap_or_else(PoisonError::into_inner);
+        if templates.len() >= TEMPLATES_MAX {
+            templates.clear();
+        }
+        templates.entry(method.path().to_owned()).or_default().push((compression, template.clone()));
+        template
+    }
+
+    /// Gives a call to a connection, now or when there is one.
+    pub(crate) fn start(self: &Arc<Self>, start: StartCall) {
+        let mut start = Box::new(start);
+        let mut state = self.lock();
+        loop {
+            match least_loaded(&state.connections) {
+                Some(link) if state.waiting.is_empty() => {
+                    link.load.fetch_add(1, Ordering::Relaxed);
+                    let link = Arc::clone(link);
+                    match link.inbox.push(Command::Start(start)) {
+                        Ok(()) => return,
+                        Err(Command::Start(back)) => start = back,
+                        Err(_) => return,
+                    }
+                    state.connections.retain(|other| !Arc::ptr_eq(other, &link));
+                }
+                _ => break,
+            }
+        }
+        if state.connections.is_empty()
+            && !start.wait_for_ready
+            && let Some((status, until)) = &state.failure
+            && *until > now()
+        {
+            let status = status.clone();
+            drop(state);
+            return start.fail(status);
+        }
+        if state.waiting.len() >= self.options.waiting_max {
+            state.waiting.retain(|waiting| !waiting.is_over());
+            if state.waiting.len() >= self.options.waiting_max {
+                drop(state);
+                return start.fail(Status::resource_exhausted("too many calls wait for a connection"));
+            }
+        }
+        start.expire_while_waiting();
+        state.waiting.push_back(start);
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
+        let usable = state.connections.iter().filter(|link| !link.draining.load(Ordering::Relaxed)).count();
+        if usable < self.options.connections_max {
+            self.connect(&mut state);
+        }
+    }
+
+    /// A connection works.
+    pub(crate) fn connected(self: &Arc<Self>, link: &Arc<Link>) {
+        let mut state = self.lock();
+        state.connecting = false;
+        state.failure = None;
+        state.backoff.reset();
+        state.connections.push(Arc::clone(link));
+        self.tell(&state);
+        self.assign_waiting(&mut state);
+    }
+
+    /// A call has ended somewhere.
+    pub(crate) fn room_made(self: &Arc<Self>) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.assign_waiting(&mut self.lock());
+        }
+    }
+
+    /// A connection takes no new calls.
+    pub(crate) fn going_away(&self, link: &Arc<Link>, too_many_pings: bool) {
+        let mut state = self.lock();
+        state.connections.retain(|other| !Arc::ptr_eq(other, link));
+        self.tell(&state);
+        drop(state);
+        if too_many_pings {
+            tracing::warn!(
+                target = %self.target.authority,
+                "the server refuses this channel's keepalive pings: raise Limits::keepalive.interval"
+            );
+        }
+    }
+
+    /// A connection is over; one that never worked counts as a failure to connect.
+    pub(crate) fn lost(self: &Arc<Self>, link: &Arc<Link>, settled: bool, status: &Status) {
+        if !settled {
+            return self.failed(status.clone());
+        }
+        let mut state = self.lock();
+        state.connections.retain(|other| !Arc::ptr_eq(other, link));
+        self.tell(&state);
+        if !state.waiting.is_empty() {
+            self.connect(&mut state);
+        }
+    }
+
+    /// Connecting failed: who does not want to wait is told so.
+    fn failed(self: &Arc<Self>, status: Status) {
+        let mut state = self.lock();
+        state.connecting = false;
+        let wait = state.backoff.next();
+        tracing::debug!(target = %self.target.authority, %status, ?wait, "connecting failed");
+        state.failure = Some((status.clone(), now() + wait));
+        let mut failed = Vec::new();
+        if state.connections.is_empty() {
+            let waiting = std::mem::take(&mut state.waiting);
+            let (stay, leave) = waiting.into_iter().partition(|start| start.wait_for_ready);
+            state.waiting = stay;
+            failed = Vec::from_iter::<VecDeque<_>>(leave);
+        }
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
+        self.tell(&state);
+        if !state.waiting.is_empty() {
+            self.connect(&mut state);
+        }
+        drop(state);
+        for start in failed {
+            start.fail(status.clone());
+        }
+    }
+
+    fn assign_waiting(self: &Arc<Self>, state: &mut State) {
+        while let Some(start) = state.waiting.pop_front() {
+            if start.is_over() {
+                continue;
+            }
+            let Some(link) = least_loaded(&state.connections) else {
+                state.waiting.push_front(start);
+                break;
+            };
+            link.load.fetch_add(1, Ordering::Relaxed);
+            if let Err(Command::Start(back)) = link.inbox.push(Command::Start(start)) {
+                let link = Arc::clone(link);
+                state.connections.retain(|other| !Arc::ptr_eq(other, &link));
+                state.waiting.push_front(back);
+            }
+        }
+        self.waiting.store(state.waiting.len(), Ordering::Relaxed);
+        if !state.waiting.is_empty() && state.connections.len() < self.options.connections_max {
+            self.connect(state);
+        }
+    }
+
+    /// Begins one attempt to connect, after the wait that failures before it demand.
+    fn connect(self: &Arc<Self>, state: &mut State) {
+        if std::mem::replace(&mut state.connecting, true) {
+            return;
+        }
+        self.tell(state);
+        let not_before = state.failure.as_ref().map(|(_, until)| *until);
+        let channel = Arc::downgrade(self);
+        tokio::spawn(async move {
+            if let Some(moment) = not_before {
+                tokio::time::sleep_until(moment.into()).await;
+            }
+            let Some(channel) = channel.upgrade() else { return };
+            let timeout = channel.options.connect_timeout;
+            let result = tokio::time::timeout(timeout, channel.dial()).await;
+            if let Err(status) = result.unwrap_or_else(|_| Err(unavailable(&channel.target, "no answer within the connect timeout"))) {
+                channel.failed(status);
+            }
+        });
+    }
+
+    async fn dial(self: &Arc<Self>) -> Result<(), Status> {
+        let refused = |error: io::Error| unavailable(&self.target, &error.to_string());
+        match &self.target.place {
+            Place::Tcp(endpoints) => {
+                let stream = connect_tcp(endpoints).await.map_err(refused)?;
+                prepare_tcp(&stream).map_err(refused)?;
+                match &self.options.tls {
+                    None => self.drive(stream),
+                    Some(tls) => {
+                        let host = self.target.host();
+                        let stream = tls.connect(host, stream).await.map_err(|e| unavailable(&self.target, &e.to_string()))?;
+                        self.drive(stream);
+                    }
+                }
+            }
+            Place::Unix(path) => self.drive(UnixStream::connect(path).await.map_err(refused)?),
+            Place::Memory(target) => self.drive(target.connect().map_err(refused)?),
+        }
+        Ok(())
+    }
+
+    fn drive<T: Transport>(self: &Arc<Self>, transport: T) {
+        let link = Link::new();
+        let connection = Connection::new(Role::Client, &self.config, now(), crate::server::seed(next_channel()));
+        let calls = ClientCalls::new(Arc::downgrade(self), Arc::clone(&link));
+        let inbox = Arc::clone(&link.inbox);
+        tokio::spawn(Driver::new(transport, connection, calls, inbox));
+    }
+
+    fn tell(&self, state: &State) {
+        let next = if !state.connections.is_empty() {
+            ChannelState::Ready
+        } else if state.failure.is_some() {
+            ChannelState::TransientFailure
+        } else if state.connecting {
+            ChannelState::Connecting
+        } else {
+            ChannelState::Idle
+        };
+        self.connectivity.send_if_modified(|current| std::mem::replace(current, next) != next);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The last clone is gone: connections end when their calls have.
+impl Drop for Inner {
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for link in &state.connections {
+            let _ = link.inbox.push(Command::Drain);
+        }
+        for start in state.waiting.drain(..) {
+            start.fail(Status::cancelled("the channel was dropped"));
+        }
+    }
+}
+
+fn least_loaded(connections: &[Arc<Link>]) -> Option<&Arc<Link>> {
+    match connections {
+        [link] => (link.room() > 0).then_some(link),
+        links => links.iter().filter(|link| link.room() > 0).min_by_key(|link| link.load.load(Ordering::Relaxed)),
+    }
+}
+
+async fn connect_tcp(endpoints: &[(String, u16)]) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for (host, port) in endpoints {
+        match tokio::net::lookup_host((host.as_str(), *port)).await {
+            Ok(addresses) => {
+                for address in addresses {
+                    match TcpStream::connect(address).await {
+                        Ok(stream) => return Ok(stream),
+                        Err(error) => last = error,
+                    }
+                }
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn unavailable(target: &Target, reason: &str) -> Status {
+    Status::unavailable(format!("cannot connect to {}: {reason}", target.authority))
+}
+
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Numbers channels and connections, to spread their timers.
+fn next_channel() -> u64 {
+    static NEXT: AtomicUsize = AtomicUsize::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed) as u64
+}

@@ -1,0 +1,15 @@
+//! The client: channels, and the calls made on them.
+
+mod backoff;
+mod call;
+mod channel;
+mod connection;
+mod options;
+pub mod raw;
+mod target;
+
+pub use self::{
+    call::{BidiStreamingCall, ClientStreamingCall, Response, ResponseFuture, ServerStreamingCall, UnaryCall},
+    channel::{Channel, ChannelBuilder, ChannelState},
+    target::InvalidTarget,
+};

@@ -1,0 +1,157 @@
+//! Calls whose messages are bytes, for tools that know a method only at run time.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::{BufMut, Bytes};
+use polywire_core::{Compression, IncomingQueue, Metadata, Method, OutgoingQueue, Status};
+
+use super::{
+    channel::Channel,
+    options::{CallOptions, start},
+};
+use crate::message::{envelope, open_envelope, plain};
+
+/// What is said about a raw call before it begins.
+#[derive(Clone, Debug, Default)]
+pub struct RawOptions {
+    options: CallOptions,
+}
+
+impl RawOptions {
+    /// Nothing special.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how long the whole call may take.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets the moment after which the answer is useless.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.options.deadline = Some(deadline);
+        self
+    }
+
+    /// Sends this metadata.
+    #[must_use]
+    pub fn metadata(mut self, metadata: Metadata) -> Self {
+        self.options.metadata = metadata;
+        self
+    }
+
+    /// Compresses the requests.
+    #[must_use]
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.options.compression = Some(compression);
+        self
+    }
+
+    /// Waits for a connection instead of failing when there is none.
+    #[must_use]
+    pub fn wait_for_ready(mut self, wait: bool) -> Self {
+        self.options.wait_for_ready = Some(wait);
+        self
+    }
+}
+
+impl Channel {
+    /// Begins a call of any shape whose messages are bytes in the channel's codec.
+    ///
+    /// # Errors
+    /// When the metadata may not travel.
+    pub fn start_raw(&self, method: &Method, options: RawOptions) -> Result<(RawSender, RawReceiver), Status> {
+        let compression = options.options.compression(self);
+        let started = start(self, method, options.options, None)?;
+        let queue = started.outgoing.ok_or_else(|| Status::internal("a streaming call has a queue"))?;
+        let limit = self.inner.options.limits.message_bytes_max;
+        Ok((RawSender { queue, compression }, RawReceiver { queue: started.incoming, message_bytes_max: limit }))
+    }
+}
+
+/// Sends the requests of a raw call. Dropping it ends the stream.
+pub struct RawSender {
+    queue: Arc<OutgoingQueue>,
+    compression: Compression,
+}
+
+impl RawSender {
+    /// Sends a message; waits while the peer is too slow to take more.
+    ///
+    /// # Errors
+    /// When the call is over; its status is with the responses.
+    pub async fn send(&mut self, message: &[u8]) -> Result<(), Status> {
+        std::future::poll_fn(|cx| self.queue.poll_ready(cx)).await?;
+        let message = open_compressed(self.compression, message)?;
+        self.queue.append(message.0, message.1.len(), |out| out.put_slice(&message.1))
+    }
+
+    /// Ends the stream. Dropping does the same; this says it.
+    pub fn close(self) {}
+}
+
+fn open_compressed(compression: Compression, message: &[u8]) -> Result<(bool, Bytes), Status> {
+    let message = open_envelope(envelope(compression, message)?, compression)?;
+    Ok((message.compression != Compression::Identity, message.bytes))
+}
+
+impl Drop for RawSender {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+impl fmt::Debug for RawSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawSender").finish_non_exhaustive()
+    }
+}
+
+/// Receives the responses of a raw call. Dropping it before the end cancels the call.
+pub struct RawReceiver {
+    queue: Arc<IncomingQueue>,
+    message_bytes_max: usize,
+}
+
+impl RawReceiver {
+    /// The next message, decompressed, or `None` when the call has ended well.
+    ///
+    /// # Errors
+    /// The status with which the call ended.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        match std::future::poll_fn(|cx| self.queue.poll_next(cx)).await? {
+            Some(message) => plain(message, self.message_bytes_max).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The leading metadata, as soon as it is there.
+    pub async fn leading(&mut self) -> Metadata {
+        std::future::poll_fn(|cx| self.queue.poll_leading(cx)).await
+    }
+
+    /// The metadata that came with the status, once the call has ended.
+    pub fn trailing(&self) -> Option<Metadata> {
+        self.queue.trailing()
+    }
+}
+
+impl Drop for RawReceiver {
+    fn drop(&mut self) {
+        self.queue.abandon();
+    }
+}
+
+impl fmt::Debug for RawReceiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawReceiver").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! Messages to bytes and back: codec, compression, limits.
+
+use buffa::{Message as Protobuf, SizeCache};
+use bytes::{BufMut, Bytes, BytesMut};
+use polywire_core::{Codec, Compression, ENVELOPE_BYTES, Message, Status};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::compression::{DecompressError, compress, decompress};
+
+/// What a message type must be able to do; generated types do.
+pub trait AnyMessage: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'static {}
+
+impl<M: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'static> AnyMessage for M {}
+
+/// Shorter messages are not compressed: the result would hardly be smaller.
+pub(crate) const COMPRESS_BYTES_MIN: usize = 256;
+
+/// Longest message that is sent: what an envelope's length can say, less a margin.
+const SEND_BYTES_MAX: usize = (1 << 31) - 1;
+
+/// The message without its compression, at most `bytes_max` long.
+pub(crate) fn plain(message: Message, bytes_max: usize) -> Result<Bytes, Status> {
+    if message.compression == Compression::Identity {
+        return Ok(message.bytes);
+    }
+    decompress(message.compression, &message.bytes, bytes_max).map_err(|error| match error {
+        DecompressError::TooLarge { limit } => Status::resource_exhausted(format!(
+            "a message is longer than {limit} bytes when decompressed (message_bytes_max)"
+        )),
+        error @ DecompressError::Malformed { .. } => Status::internal(error.to_string()),
+    })
+}
+
+/// The message of those bytes.
+pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &[u8]) -> Result<M, Status> {
+    match codec {
+        Codec::Proto => M::decode_from_slice(bytes).map_err(|error| malformed(&error)),
+        Codec::Json => serde_json::from_slice(bytes)
+            .map_err(|error| Status::invalid_argument(format!("the message is not valid JSON for its type: {error}"))),
+    }
+}
+
+pub(crate) fn malformed(error: &buffa::DecodeError) -> Status {
+    Status::internal(format!("the message is not valid Protobuf: {error}"))
+}
+
+/// A message in its envelope, compressed when that is asked for and worth it.
+pub(crate) fn enveloped<M: AnyMessage>(codec: Codec, compression: Compression, message: &M) -> Result<Bytes, Status> {
+    let mut cache = SizeCache::new();
+    match codec {
+        Codec::Proto => {
+            let len = checked_len(message.compute_size(&mut cache) as usize)?;
+            if compression == Compression::Identity || len < COMPRESS_BYTES_MIN {
+                let mut out = Vec::with_capacity(ENVELOPE_BYTES + len);
+                out.put_u8(0);
+                out.put_u32(len as u32);
+                message.write_to(&mut cache, &mut out);
+                return Ok(out.into());
+            }
+            let mut plain = Vec::with_capacity(len);
+            message.write_to(&mut cache, &mut plain);
+            envelope(compression, &plain)
+        }
+        Codec::Json => envelope(compression, &to_json(message)?),
+    }
+}
+
+/// Bytes of a message in their envelope, compressed when that is asked for and worth it.
+pub(crate) fn envelope(compression: Compression, plain: &[u8]) -> Result<Bytes, Status> {
+    checked_len(plain.len())?;
+    let mut out = Vec::with_capacity(ENVELOPE_BYTES + plain.len());
+    let compressed = compression != Compression::Identity && plain.len() >= COMPRESS_BYTES_MIN;
+    out.put_u8(u8::from(compressed));
+    out.put_u32(0);
+    if compressed {
+        compress(compression, plain, &mut out).map_err(|error| Status::internal(error.to_string()))?;
+    } else {
+        out.extend_from_slice(plain);
+    }
+    let len = checked_len(out.len() - ENVELOPE_BYTES)? as u32;
+    out[1..ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+    Ok(out.into())
+}
+
+/// Takes a message out of its envelope again.
+pub(crate) fn open_envelope(mut enveloped: Bytes, compression: Compression) -> Result<Message, Status> {
+    if enveloped.len() < ENVELOPE_BYTES {
+        return Err(Status::internal("a reply is not in an envelope"));
+    }
+    let head = enveloped.split_to(ENVELOPE_BYTES);
+    let compression = if head[0] & 1 == 0 { Compression::Identity } else { compression };
+    Ok(Message { bytes: enveloped, compression })
+}
+
+/// A message ready for a stream: its length and what writes it.
+pub(crate) enum Prepared<'a, M> {
+    Proto(&'a M, SizeCache, usize),
+    Bytes(bool, Vec<u8>),
+}
+
+impl<'a, M: AnyMessage> Prepared<'a, M> {
+    pub(crate) fn new(codec: Codec, compression: Compression, message: &'a M) -> Result<Self, Status> {
+        let plain = match codec {
+            Codec::Json => to_json(message)?,
+            Codec::Proto => {
+                let mut cache = SizeCache::new();
+                let len = checked_len(message.compute_size(&mut cache) as usize)?;
+                if compression == Compression::Identity || len < COMPRESS_BYTES_MIN {
+                    return Ok(Self::Proto(message, cache, len));
+                }
+                let mut plain = Vec::with_capacity(len);
+                message.write_to(&mut cache, &mut plain);
+                plain
+            }
+        };
+        if compression == Compression::Identity || plain.len() < COMPRESS_BYTES_MIN {
+            return Ok(Self::Bytes(false, plain));
+        }
+        let mut out = Vec::new();
+        compress(compression, &plain, &mut out).map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Self::Bytes(true, out))
+    }
+
+    pub(crate) fn compressed(&self) -> bool {
+        matches!(self, Self::Bytes(true, _))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Proto(_, _, len) => *len,
+            Self::Bytes(_, bytes) => bytes.len(),
+        }
+    }
+
+    pub(crate) fn write(self, out: &mut BytesMut) {
+        match self {
+            Self::Proto(message, mut cache, _) => message.write_to(&mut cache, out),
+            Self::Bytes(_, bytes) => out.extend_from_slice(&bytes),
+        }
+    }
+}
+
+fn to_json<M: Serialize>(message: &M) -> Result<Vec<u8>, Status> {
+    serde_json::to_vec(message)
+        .map_err(|error| Status::internal(format!("the message cannot be written as JSON: {error}")))
+}
+
+fn checked_len(len: usize) -> Result<usize, Status> {
+    if len <= SEND_BYTES_MAX {
+        Ok(len)
+    } else {
+        Err(Status::resource_exhausted(format!("a message of {len} bytes is too long to be sent ({SEND_BYTES_MAX})")))
+    }
+}

@@ -1,0 +1,436 @@
+//! The calls of one server connection: from the engine's events to handlers, and back.
+
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::{Arc, atomic::Ordering},
+    task::{Context, Poll, Wake, Waker},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use polywire_core::{
+    BoxFuture, Call, Compression, Exchange, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing, OutgoingQueue,
+    Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
+};
+use polywire_engine::{CallKey, Connection, Event, wire::http2::Reason};
+use tokio::task::AbortHandle;
+
+use super::{listener::Shared, router::Route};
+use crate::{context, driver::Calls, inbox::Inbox};
+
+/// What other tasks ask of a server connection.
+pub(crate) enum Command {
+    /// Ends the connection at once.
+    Close,
+    /// Lets calls finish and accepts no new ones.
+    Drain,
+    /// A handler that had moved to a task of its own has ended.
+    Finished(CallKey, Result<Box<Outcome>, Status>),
+    /// Something waits in the queues of a streaming call.
+    Look(CallKey),
+}
+
+/// How a handler ended.
+pub(crate) struct Outcome {
+    call: Call,
+    result: Result<Reply, Status>,
+}
+
+/// All calls of one connection.
+pub(crate) struct ServerCalls {
+    shared: Arc<Shared>,
+    inbox: Arc<Inbox<Command>>,
+    peer: Arc<Peer>,
+    /// By the key's index.
+    slots: Vec<Option<Slot>>,
+    chunks: Vec<Bytes>,
+}
+
+struct Slot {
+    key: CallKey,
+    state: State,
+}
+
+enum State {
+    /// A call with one request, whose handler starts when that is complete.
+    ExpectRequest { route: Arc<Route>, head: Arc<RequestHead>, deadline: Option<Instant>, message: Option<Message> },
+    /// The handler runs.
+    Running { incoming: Option<Arc<IncomingQueue>>, outgoing: Option<Arc<OutgoingQueue>>, task: Option<AbortHandle> },
+}
+
+/// Bytes a streaming handler has read before the peer gets window for as many again; also a quarter of the window, if that
+/// is less.
+const RELEASE_BYTES_MIN: usize = 32 * 1024;
+
+impl ServerCalls {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: Arc<Inbox<Command>>, peer: Arc<Peer>) -> Self {
+        Self { shared, inbox, peer, slots: Vec::new(), chunks: Vec::new() }
+    }
+
+    fn started(
+        &mut self,
+        connection: &mut Connection,
+        key: CallKey,
+        head: Arc<RequestHead>,
+        deadline: Option<Instant>,
+        last: bool,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let route = match shared.router.find(&head.path) {
+            Ok(route) => Arc::clone(route),
+            Err(status) => return refuse(connection, key, &status),
+        };
+        if !shared.counters.enter(shared.options.calls_max) {
+            let status = Status::resource_exhausted("the server has as many calls in progress as it takes (calls_max)");
+            return refuse(connection, key, &status);
+        }
+        if !route.method().kind().client_streams() {
+            let state = State::ExpectRequest { route, head, deadline, message: None };
+            self.insert(key, state);
+            if last {
+                self.half_closed(connection, key);
+            }
+            return;
+        }
+        let window = shared.config.limits().window_bytes as usize;
+        let incoming = Arc::new(IncomingQueue::new(self.waker(key), RELEASE_BYTES_MIN.min(window / 4)));
+        if last {
+            incoming.finish(Ok(()), Metadata::new());
+        }
+        self.run(connection, key, route, head, deadline, Incoming::queue(Arc::clone(&incoming)), Some(incoming));
+    }
+
+    fn message(&mut self, connection: &mut Connection, key: CallKey, message: Message, last: bool) {
+        let Some(slot) = find(&mut self.slots, key) else { return };
+        match &mut slot.state {
+            State::ExpectRequest { message: place, .. } => {
+                connection.consumed(key, message.bytes.len());
+                if place.replace(message).is_some() {
+                    let status = Status::unimplemented("a method with one request got a second one");
+                    self.remove(key);
+                    return refuse(connection, key, &status);
+                }
+            }
+            State::Running { incoming: Some(incoming), .. } => incoming.push(message),
+            State::Running { .. } => {}
+        }
+        if last {
+            self.half_closed(connection, key);
+        }
+    }
+
+    fn half_closed(&mut self, connection: &mut Connection, key: CallKey) {
+        let Some(slot) = find(&mut self.slots, key) else { return };
+        match &mut slot.state {
+            State::Running { incoming, .. } => {
+                if let Some(incoming) = incoming {
+                    incoming.finish(Ok(()), Metadata::new());
+                }
+            }
+            State::ExpectRequest { .. } => {
+                let Some(Slot { state: State::ExpectRequest { route, head, deadline, message }, .. }) =
+                    self.slots[key.index()].take()
+                else {
+                    return;
+                };
+                let Some(message) = message else {
+                    self.shared.counters.leave();
+                    let status = Status::unimplemented("a method with one request got none");
+                    return refuse(connection, key, &status);
+                };
+                self.run(connection, key, route, head, deadline, Incoming::one(message), None);
+            }
+        }
+    }
+
+    /// Starts a handler: first on this task, and on one of its own when it has to wait.
+    #[allow(clippy::too_many_arguments, reason = "all of it belongs to one call and is used once")]
+    fn run(
+        &mut self,
+        connection: &mut Connection,
+        key: CallKey,
+        route: Arc<Route>,
+        head: Arc<RequestHead>,
+        deadline: Option<Instant>,
+        requests: Incoming,
+        incoming: Option<Arc<IncomingQueue>>,
+    ) {
+        let method = route.method();
+        let spawn = route.spawn();
+        let mut call = Call::new(method.clone(), head, deadline, Arc::clone(&self.peer));
+        let outgoing = method.kind().server_streams().then(|| Arc::new(OutgoingQueue::new(self.waker(key))));
+        call.set_message_bytes_max(self.shared.config.limits().message_bytes_max);
+        if let Some(outgoing) = &outgoing {
+            call.attach(Arc::clone(outgoing));
+        }
+        if self.shared.options.compression != Compression::Identity {
+            call.set_response_compression(self.shared.options.compression);
+        }
+        let responses = outgoing.clone().map_or_else(Outgoing::none, Outgoing::queue);
+        let exchange = Exchange { requests, responses };
+        let mut handler = handle(Arc::clone(&self.shared), route, call, exchange);
+        if !spawn {
+            let mut cx = Context::from_waker(Waker::noop());
+            match context::with_deadline(deadline, || poll_safely(handler.as_mut(), &mut cx)) {
+                Poll::Ready(outcome) => {
+                    self.shared.counters.leave();
+                    return self.finish(connection, key, outcome, outgoing.as_deref());
+                }
+                Poll::Pending => {}
+            }
+        }
+        let task = tokio::spawn(Running { handler, key, deadline, inbox: Arc::clone(&self.inbox) });
+        self.insert(key, State::Running { incoming, outgoing, task: Some(task.abort_handle()) });
+        self.look(connection, key);
+    }
+
+    fn finish(
+        &mut self,
+        connection: &mut Connection,
+        key: CallKey,
+        outcome: Result<Outcome, Status>,
+        outgoing: Option<&OutgoingQueue>,
+    ) {
+        static NOTHING: Metadata = Metadata::new();
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(status) => return connection.finish(key, &status, &NOTHING, &NOTHING),
+        };
+        let Outcome { call, result } = outcome;
+        if let Some(outgoing) = outgoing {
+            send_queued(connection, key, outgoing, &mut self.chunks);
+            outgoing.close(Status::cancelled("the call is over"));
+        }
+        match result {
+            Ok(Reply::Message(message)) => {
+                connection.set_compression(key, chosen_compression(&call));
+                connection.respond(key, call.leading(), message, call.trailing());
+            }
+            Ok(Reply::Streamed) => {
+                let leading = outgoing.and_then(OutgoingQueue::take_leading).unwrap_or_default();
+                connection.start(key, &leading);
+                connection.finish(key, &Status::ok(), &leading, call.trailing());
+            }
+            Err(status) => {
+                let leading = outgoing.and_then(OutgoingQueue::take_leading);
+                connection.finish(key, &status, leading.as_ref().unwrap_or(call.leading()), call.trailing());
+            }
+        }
+    }
+
+    /// Moves what waits in the queues of a streaming call.
+    fn look(&mut self, connection: &mut Connection, key: CallKey) {
+        let Some(Slot { state: State::Running { incoming, outgoing, .. }, .. }) = find(&mut self.slots, key) else {
+            return;
+        };
+        if let Some(incoming) = incoming {
+            let bytes = incoming.take_released();
+            if bytes > 0 {
+                connection.consumed_enveloped(key, bytes);
+            }
+        }
+        if let Some(outgoing) = outgoing
+            && connection.queued_bytes(key) < QUEUE_HIGH_WATER_BYTES
+        {
+            send_queued(connection, key, outgoing, &mut self.chunks);
+        }
+    }
+
+    /// The call is over without its handler: stops it.
+    fn stop(&mut self, key: CallKey, status: &Status) {
+        let Some(slot) = self.remove(key) else { return };
+        if let State::Running { incoming, outgoing, task } = slot.state {
+            if let Some(task) = task {
+                task.abort();
+            }
+            if let Some(incoming) = incoming {
+                incoming.abort(status.clone());
+            }
+            if let Some(outgoing) = outgoing {
+                outgoing.close(status.clone());
+            }
+        }
+    }
+
+    fn insert(&mut self, key: CallKey, state: State) {
+        let index = key.index();
+        if index >= self.slots.len() {
+            self.slots.resize_with(index + 1, || None);
+        }
+        self.slots[index] = Some(Slot { key, state });
+    }
+
+    fn remove(&mut self, key: CallKey) -> Option<Slot> {
+        find(&mut self.slots, key)?;
+        self.shared.counters.leave();
+        self.slots[key.index()].take()
+    }
+
+    fn waker(&self, key: CallKey) -> Waker {
+        Waker::from(Arc::new(CallWaker { inbox: Arc::clone(&self.inbox), key }))
+    }
+}
+
+impl Calls for ServerCalls {
+    type Command = Command;
+
+    fn handle_event(&mut self, connection: &mut Connection, _now: Instant, event: Event) {
+        match event {
+            Event::Started { key, head, deadline, last } => self.started(connection, key, head, deadline, last),
+            Event::Message { key, message, last } => self.message(connection, key, message, last),
+            Event::HalfClosed { key } => self.half_closed(connection, key),
+            Event::Cancelled { key, status } => self.stop(key, &status),
+            Event::Writable { key } => self.look(connection, key),
+            Event::Closed { error: Some(error) } => {
+                tracing::debug!(peer = %self.peer.address, %error, "a connection ended");
+            }
+            _ => {}
+        }
+    }
+
+    fn handle_command(&mut self, connection: &mut Connection, now: Instant, command: Command) {
+        match command {
+            Command::Close => connection.close(now, Reason::NO_ERROR, "the server is going away"),
+            Command::Drain => connection.drain(now, "the server is going away"),
+            Command::Finished(key, outcome) => {
+                if let Some(Slot { state: State::Running { outgoing, .. }, .. }) = self.remove(key) {
+                    self.finish(connection, key, outcome.map(|outcome| *outcome), outgoing.as_deref());
+                }
+            }
+            Command::Look(key) => self.look(connection, key),
+        }
+    }
+
+    fn settle(&mut self, connection: &mut Connection, _now: Instant) {
+        if connection.calls_open() == 0 && self.slots.capacity() > SLOTS_KEPT {
+            self.slots = Vec::new();
+        }
+    }
+
+    fn close(&mut self, _late: Vec<Command>) {
+        let status = Status::cancelled("the connection ended");
+        for index in 0..self.slots.len() {
+            if let Some(key) = self.slots[index].as_ref().map(|slot| slot.key) {
+                self.stop(key, &status);
+            }
+        }
+    }
+}
+
+/// Slots that an idle connection keeps.
+const SLOTS_KEPT: usize = 4;
+
+fn find(slots: &mut [Option<Slot>], key: CallKey) -> Option<&mut Slot> {
+    slots.get_mut(key.index())?.as_mut().filter(|slot| slot.key == key)
+}
+
+fn refuse(connection: &mut Connection, key: CallKey, status: &Status) {
+    connection.finish(key, status, &Metadata::new(), &Metadata::new());
+}
+
+fn send_queued(connection: &mut Connection, key: CallKey, outgoing: &OutgoingQueue, chunks: &mut Vec<Bytes>) {
+    let taken = outgoing.take(chunks);
+    if let Some(leading) = taken.leading {
+        connection.set_compression(key, outgoing.compression().unwrap_or_default());
+        connection.start(key, &leading);
+    }
+    for chunk in chunks.drain(..) {
+        connection.send(key, chunk);
+    }
+}
+
+/// What the messages of an answer are compressed with: what was asked for, if the caller accepts it.
+pub(crate) fn chosen_compression(call: &Call) -> Compression {
+    call.response_compression().filter(|&compression| call.accepts().contains(compression)).unwrap_or_default()
+}
+
+/// The whole way of a call behind the router: interceptors, then the handler.
+fn handle(shared: Arc<Shared>, route: Arc<Route>, mut call: Call, exchange: Exchange) -> BoxFuture<'static, Outcome> {
+    Box::pin(async move {
+        let result = match shared.options.interceptors.as_slice() {
+            [] => polywire_core::Handler::call(&*route, &mut call, exchange).await,
+            chain => Next::new(chain, &*route, exchange).run(&mut call).await,
+        };
+        Outcome { call, result }
+    })
+}
+
+/// Polls a handler; a panic becomes INTERNAL and the server lives.
+fn poll_safely(
+    handler: Pin<&mut (dyn Future<Output = Outcome> + Send)>,
+    cx: &mut Context<'_>,
+) -> Poll<Result<Outcome, Status>> {
+    match catch_unwind(AssertUnwindSafe(|| handler.poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(_) => Poll::Ready(Err(Status::internal("the handler panicked"))),
+    }
+}
+
+/// A handler on a task of its own.
+struct Running {
+    handler: BoxFuture<'static, Outcome>,
+    key: CallKey,
+    deadline: Option<Instant>,
+    inbox: Arc<Inbox<Command>>,
+}
+
+impl Future for Running {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.get_mut();
+        let outcome = context::with_deadline(this.deadline, || poll_safely(this.handler.as_mut(), cx));
+        let outcome = std::task::ready!(outcome).map(Box::new);
+        let _ = this.inbox.push(Command::Finished(this.key, outcome));
+        Poll::Ready(())
+    }
+}
+
+/// Tells the connection's task to look after a call.
+struct CallWaker {
+    inbox: Arc<Inbox<Command>>,
+    key: CallKey,
+}
+
+impl Wake for CallWaker {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let _ = self.inbox.push(Command::Look(self.key));
+    }
+}
+
+/// How many calls are in progress.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    calls: std::sync::atomic::AtomicUsize,
+    started: std::sync::atomic::AtomicU64,
+}
+
+impl Counters {
+    /// Counts a call in, unless there are as many as allowed.
+    fn enter(&self, calls_max: usize) -> bool {
+        if self.calls.fetch_add(1, Ordering::Relaxed) >= calls_max {
+            self.calls.fetch_sub(1, Ordering::Relaxed);
+            return false;
+        }
+        self.started.fetch_add(1, Ordering::Relaxed);
+        true
+    }
+
+    fn leave(&self) {
+        self.calls.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn calls_open(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn calls_started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+}

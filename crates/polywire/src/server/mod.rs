@@ -1,0 +1,273 @@
+//! The server: services, what stands in front of them, and where they listen.
+
+mod calls;
+mod listener;
+mod router;
+
+use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
+use polywire_engine::{Config, Limits};
+
+pub use self::listener::{Bound, ServerHandle};
+pub(crate) use self::{
+    calls::chosen_compression,
+    listener::{Shared, seed},
+    router::Router,
+};
+use crate::transport::tls::ServerTls;
+
+/// Answers calls.
+///
+/// ```no_run
+/// # async fn run<S: polywire::Service>(greeter: S) -> Result<(), polywire::ListenError> {
+/// polywire::Server::new().add(greeter).listen("0.0.0.0:8080").await
+/// # }
+/// ```
+pub struct Server {
+    services: Vec<Arc<dyn Service>>,
+    options: Options,
+}
+
+/// What holds for every call of a server.
+pub(crate) struct Options {
+    pub(crate) interceptors: Vec<Arc<dyn AnyInterceptor>>,
+    pub(crate) limits: Limits,
+    pub(crate) accepts: CompressionSet,
+    pub(crate) compression: Compression,
+    pub(crate) tls: Option<ServerTls>,
+    pub(crate) calls_max: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
+    pub(crate) spawn_always: Vec<&'static str>,
+}
+
+/// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
+const CALLS_MAX: usize = 100_000;
+
+/// Connections of a whole server by default: below the usual limit of open files.
+const CONNECTIONS_MAX: usize = 50_000;
+
+/// How long a TLS handshake may take by default.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long calls in progress may take to end while the server drains, by default.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Server {
+    /// A server without services. Add what it should answer; then [`listen`](Self::listen) or [`bind`](Self::bind).
+    pub fn new() -> Self {
+        Self {
+            services: Vec::new(),
+            options: Options {
+                interceptors: Vec::new(),
+                limits: Limits::default(),
+                accepts: CompressionSet::ALL,
+                compression: Compression::Identity,
+                tls: None,
+                calls_max: CALLS_MAX,
+                connections_max: CONNECTIONS_MAX,
+                handshake_timeout: HANDSHAKE_TIMEOUT,
+                drain_timeout: DRAIN_TIMEOUT,
+                spawn_always: Vec::new(),
+            },
+        }
+    }
+
+    /// Adds a service; the last one of a name wins.
+    #[must_use]
+    pub fn add(mut self, service: impl Service) -> Self {
+        self.services.push(Arc::new(service));
+        self
+    }
+
+    /// Adds a service of which every call gets a task of its own at once.
+    ///
+    /// By default a handler first runs on the task of its connection and moves to its own when it has to wait. A service that
+    /// computes for long without waiting should be added here, so that it does not hold up its neighbours.
+    #[must_use]
+    pub fn add_spawned(mut self, service: impl Service) -> Self {
+        self.options.spawn_always.push(service.name());
+        self.add(service)
+    }
+
+    /// Puts an interceptor around every call, inside those added before.
+    #[must_use]
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        self.options.interceptors.push(Arc::new(interceptor));
+        self
+    }
+
+    /// Sets the bounds of its connections.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.options.limits = limits;
+        self
+    }
+
+    /// Sets which compressions are accepted in requests. Default: all.
+    #[must_use]
+    pub fn accept_compressions(mut self, accepts: CompressionSet) -> Self {
+        self.options.accepts = accepts;
+        self
+    }
+
+    /// Compresses responses this way when the caller accepts it. Default: not at all.
+    #[must_use]
+    pub fn compress(mut self, compression: Compression) -> Self {
+        self.options.compression = compression;
+        self
+    }
+
+    /// Speaks TLS.
+    #[must_use]
+    pub fn tls(mut self, tls: ServerTls) -> Self {
+        self.options.tls = Some(tls);
+        self
+    }
+
+    /// Sets how many calls may be in progress on the whole server; one more gets RESOURCE_EXHAUSTED. Default: 100,000.
+    #[must_use]
+    pub fn calls_max(mut self, calls: usize) -> Self {
+        self.options.calls_max = calls;
+        self
+    }
+
+    /// Sets how many connections there may be; one more waits until another ends. Default: 50,000.
+    #[must_use]
+    pub fn connections_max(mut self, connections: usize) -> Self {
+        self.options.connections_max = connections;
+        self
+    }
+
+    /// Sets how long calls in progress may take to end when the server drains. Default: 30 s.
+    #[must_use]
+    pub fn drain_timeout(mut self, timeout: Duration) -> Self {
+        self.options.drain_timeout = timeout;
+        self
+    }
+
+    /// The descriptors and names of what has been added so far, for reflection.
+    pub fn services(&self) -> &[Arc<dyn Service>] {
+        &self.services
+    }
+
+    /// Listens and answers calls until the process ends.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub async fn listen(self, address: impl Into<ListenAddress>) -> Result<(), ListenError> {
+        self.bind(address).await?.serve().await;
+        Ok(())
+    }
+
+    /// Takes an address, so that it can be asked for (port 0 takes a free one), without answering calls yet.
+    ///
+    /// # Errors
+    /// When the address cannot be used or the limits contradict one another.
+    pub async fn bind(self, address: impl Into<ListenAddress>) -> Result<Bound, ListenError> {
+        self.start()?.and_bind(address).await
+    }
+
+    /// A server that listens nowhere yet: for calls inside this process, or to [`bind`](Bound::and_bind) several addresses.
+    ///
+    /// # Errors
+    /// When the limits contradict one another.
+    pub fn start(self) -> Result<Bound, ListenError> {
+        self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
+        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let router = Router::new(self.services, &self.options.spawn_always);
+        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options))))
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.services.iter().map(|service| service.name()).collect();
+        f.debug_struct("Server").field("services", &names).finish_non_exhaustive()
+    }
+}
+
+/// Where a server listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// `host:port`; the host may be a name.
+    Tcp(String),
+    /// `unix:path`, `unix:///absolute/path`.
+    Unix(PathBuf),
+}
+
+impl From<&str> for ListenAddress {
+    fn from(text: &str) -> Self {
+        match text.strip_prefix("unix:") {
+            Some(path) => Self::Unix(path.strip_prefix("//").unwrap_or(path).into()),
+            None => Self::Tcp(text.to_owned()),
+        }
+    }
+}
+
+impl From<String> for ListenAddress {
+    fn from(text: String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<&String> for ListenAddress {
+    fn from(text: &String) -> Self {
+        Self::from(text.as_str())
+    }
+}
+
+impl From<SocketAddr> for ListenAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.to_string())
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why a server does not listen.
+#[derive(Debug)]
+pub enum ListenError {
+    /// The address cannot be used.
+    Bind {
+        /// Which one.
+        address: ListenAddress,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The limits contradict one another, in words.
+    Limits(String),
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, error } => {
+                write!(f, "cannot listen on {address}: {error}")?;
+                match error.kind() {
+                    io::ErrorKind::AddrInUse => f.write_str("; another process uses it: stop that one or choose another port"),
+                    io::ErrorKind::InvalidInput => f.write_str("; write host:port, for example 127.0.0.1:8080, or unix:path"),
+                    _ => Ok(()),
+                }
+            }
+            Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}

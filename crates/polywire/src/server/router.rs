@@ -1,0 +1,60 @@
+use std::{collections::HashMap, sync::Arc};
+
+use polywire_core::{BoxFuture, Call, Exchange, Handler, Method, Reply, Service, Status};
+
+/// Finds the handler for a path.
+pub(crate) struct Router {
+    services: Vec<Arc<dyn Service>>,
+    routes: HashMap<&'static str, Arc<Route>>,
+}
+
+/// One method of one service.
+pub(crate) struct Route {
+    service: Arc<dyn Service>,
+    index: usize,
+    spawn: bool,
+}
+
+impl Router {
+    pub(crate) fn new(services: Vec<Arc<dyn Service>>, spawn_always: &[&'static str]) -> Self {
+        let mut routes = HashMap::new();
+        for service in &services {
+            let spawn = spawn_always.contains(&service.name());
+            for (index, method) in service.methods().iter().enumerate() {
+                routes.insert(method.path(), Arc::new(Route { service: Arc::clone(service), index, spawn }));
+            }
+        }
+        Self { services, routes }
+    }
+
+    /// The route of a path, or the status that says what is unknown about it.
+    pub(crate) fn find(&self, path: &str) -> Result<&Arc<Route>, Status> {
+        self.routes.get(path).ok_or_else(|| self.explain(path))
+    }
+
+    fn explain(&self, path: &str) -> Status {
+        let (service, method) = path.strip_prefix('/').unwrap_or(path).rsplit_once('/').unwrap_or((path, ""));
+        if self.services.iter().any(|known| known.name() == service) {
+            Status::unimplemented(format!("service {service} has no method {method:?}"))
+        } else {
+            Status::unimplemented(format!("there is no service {service:?} here"))
+        }
+    }
+}
+
+impl Route {
+    pub(crate) fn method(&self) -> &'static Method {
+        &self.service.methods()[self.index]
+    }
+
+    /// Whether the handler gets a task of its own at once.
+    pub(crate) fn spawn(&self) -> bool {
+        self.spawn
+    }
+}
+
+impl Handler for Route {
+    fn call<'a>(&'a self, call: &'a mut Call, exchange: Exchange) -> BoxFuture<'a, Result<Reply, Status>> {
+        self.service.call(self.index, call, exchange)
+    }
+}

@@ -1,0 +1,151 @@
+//! The typed ends of a stream of messages.
+
+use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
+
+use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Metadata, Outgoing, Status};
+
+use crate::message::{AnyMessage, Prepared, decode, plain};
+
+/// Sends the messages of a stream.
+///
+/// Dropping it ends the stream: a client's server learns that nothing follows; a server's stream ends when its handler does.
+pub struct Sender<M> {
+    outgoing: Outgoing,
+    codec: Codec,
+    /// Fixed on a client; on a server what the handler asks for counts, if the caller accepts it.
+    compression: SendCompression,
+    message: PhantomData<fn(M)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum SendCompression {
+    Fixed(Compression),
+    Accepted(polywire_core::CompressionSet),
+}
+
+impl<M: AnyMessage> Sender<M> {
+    pub(crate) fn new(outgoing: Outgoing, codec: Codec, compression: SendCompression) -> Self {
+        Self { outgoing, codec, compression, message: PhantomData }
+    }
+
+    /// Sends a message; waits while the peer is too slow to take more.
+    ///
+    /// # Errors
+    /// When the call is over. On a client the status of the call is with the responses.
+    pub async fn send(&mut self, message: impl Borrow<M>) -> Result<(), Status> {
+        self.send_with(message.borrow(), true).await
+    }
+
+    /// Sends a message without compressing it, whatever the call compresses with.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub async fn send_uncompressed(&mut self, message: impl Borrow<M>) -> Result<(), Status> {
+        self.send_with(message.borrow(), false).await
+    }
+
+    async fn send_with(&mut self, message: &M, compress: bool) -> Result<(), Status> {
+        let Some(queue) = self.outgoing.as_queue() else {
+            return Err(Status::internal("this call has no stream to send to"));
+        };
+        std::future::poll_fn(|cx| queue.poll_ready(cx)).await?;
+        let compression = match self.compression {
+            _ if !compress => Compression::Identity,
+            SendCompression::Fixed(compression) => compression,
+            SendCompression::Accepted(accepts) => {
+                queue.compression().filter(|&compression| accepts.contains(compression)).unwrap_or_default()
+            }
+        };
+        let prepared = Prepared::new(self.codec, compression, message)?;
+        if self.outgoing.is_inspected() {
+            self.outgoing.show(&message.encode_to_vec())?;
+        }
+        let Some(queue) = self.outgoing.as_queue() else { return Ok(()) };
+        queue.append(prepared.compressed(), prepared.len(), |out| prepared.write(out))
+    }
+
+    /// Server: sends the leading metadata now instead of with the first message.
+    pub fn flush_leading(&mut self) {
+        if let Some(queue) = self.outgoing.as_queue() {
+            queue.flush_leading();
+        }
+    }
+
+    /// Ends the stream. Dropping does the same; this says it.
+    pub fn close(self) {}
+}
+
+impl<M> Drop for Sender<M> {
+    fn drop(&mut self) {
+        if let Some(queue) = self.outgoing.as_queue() {
+            queue.end();
+        }
+    }
+}
+
+impl<M> fmt::Debug for Sender<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}
+
+/// Receives the messages of a stream.
+///
+/// Dropping it on a client before the stream has ended cancels the call.
+pub struct Receiver<M> {
+    incoming: Incoming,
+    /// Set on a client, where the stream also carries metadata.
+    queue: Option<Arc<IncomingQueue>>,
+    codec: Codec,
+    message_bytes_max: usize,
+    message: PhantomData<fn() -> M>,
+}
+
+impl<M: AnyMessage> Receiver<M> {
+    pub(crate) fn new(incoming: Incoming, codec: Codec, message_bytes_max: usize) -> Self {
+        Self { incoming, queue: None, codec, message_bytes_max, message: PhantomData }
+    }
+
+    pub(crate) fn of_client(queue: Arc<IncomingQueue>, codec: Codec, message_bytes_max: usize) -> Self {
+        let incoming = Incoming::queue(Arc::clone(&queue));
+        Self { incoming, queue: Some(queue), codec, message_bytes_max, message: PhantomData }
+    }
+
+    /// The next message, or `None` when the stream has ended well.
+    ///
+    /// # Errors
+    /// The status with which the stream ended, or what was wrong with a message.
+    pub async fn next(&mut self) -> Result<Option<M>, Status> {
+        match self.incoming.next().await? {
+            Some(message) => decode(self.codec, &plain(message, self.message_bytes_max)?).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Client: the leading metadata of the response, as soon as it is there.
+    pub async fn leading(&mut self) -> Metadata {
+        match &self.queue {
+            Some(queue) => std::future::poll_fn(|cx| queue.poll_leading(cx)).await,
+            None => Metadata::new(),
+        }
+    }
+
+    /// Client: the metadata that came with the status, once the stream has ended.
+    pub fn trailing(&self) -> Option<Metadata> {
+        self.queue.as_ref().and_then(|queue| queue.trailing())
+    }
+}
+
+impl<M> Drop for Receiver<M> {
+    fn drop(&mut self) {
+        if let Some(queue) = &self.queue {
+            queue.abandon();
+        }
+    }
+}
+
+impl<M> fmt::Debug for Receiver<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receiver").field("codec", &self.codec).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,40 @@
+use std::fmt;
+
+/// What a peer is taken to speak that chose nothing by ALPN.
+const HTTP_1_1: &[u8] = b"http/1.1";
+
+/// The protocols offered by ALPN (RFC 7301), the preferred one first. By default only `h2`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Alpn(Vec<Vec<u8>>);
+
+impl Default for Alpn {
+    fn default() -> Self {
+        Self(vec![b"h2".to_vec()])
+    }
+}
+
+impl Alpn {
+    pub(super) fn new<P: Into<Vec<u8>>>(protocols: impl IntoIterator<Item = P>) -> Self {
+        Self(protocols.into_iter().map(Into::into).collect())
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<Vec<u8>> {
+        self.0.clone()
+    }
+
+    /// Whether we can go on with a peer that has `negotiated` this. HTTP/2 over TLS demands ALPN (RFC 9113 §3.2), so without
+    /// it only HTTP/1.1 can be meant. An empty list leaves the question to the caller.
+    pub(super) fn accepts(&self, negotiated: Option<&[u8]>) -> bool {
+        negotiated.is_some() || self.0.is_empty() || self.0.iter().any(|protocol| protocol == HTTP_1_1)
+    }
+}
+
+impl fmt::Display for Alpn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, protocol) in self.0.iter().enumerate() {
+            let comma = if i > 0 { ", " } else { "" };
+            write!(f, "{comma}{}", protocol.escape_ascii())?;
+        }
+        Ok(())
+    }
+}
