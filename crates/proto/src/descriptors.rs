@@ -1,0 +1,98 @@
+//! Sets of file descriptors.
+
+use std::collections::{BTreeSet, HashMap};
+
+use buffa::{DecodeOptions, Message as _};
+
+use crate::{Error, FileDescriptorProto, FileDescriptorSet};
+
+/// Memory that the elements of one descriptor set may take when it is decoded. The largest sets in use take half of it; a
+/// broken file fails with an error instead of taking everything.
+const ELEMENT_BYTES_MAX: usize = 1 << 30;
+
+/// Reads a `FileDescriptorSet` as protoc, buf and this crate write it.
+///
+/// # Errors
+/// When these bytes are not one.
+pub fn decode_descriptor_set(bytes: &[u8]) -> Result<FileDescriptorSet, Error> {
+    DecodeOptions::new()
+        .with_element_memory_limit(ELEMENT_BYTES_MAX)
+        .decode_from_slice(bytes)
+        .map_err(|error| Error::descriptors(format!("this is not a FileDescriptorSet: {error}")))
+}
+
+/// The bytes of a descriptor set, extensions of options included.
+pub fn encode_descriptor_set(descriptors: &FileDescriptorSet) -> Vec<u8> {
+    descriptors.encode_to_vec()
+}
+
+/// The named files and all they import, each file behind those it imports, without positions and comments.
+///
+/// Imports that the set does not have are left out: protoc without `--include_imports` writes such sets.
+pub(crate) fn closure<'a>(
+    descriptors: &FileDescriptorSet,
+    roots: impl IntoIterator<Item = &'a str>,
+) -> FileDescriptorSet {
+    let by_name: HashMap<&str, &FileDescriptorProto> =
+        descriptors.file.iter().map(|file| (file.name.as_deref().unwrap_or_default(), file)).collect();
+    let mut done = BTreeSet::new();
+    let mut files = Vec::new();
+    // A walk with its own stack: descriptor sets come from outside and may import in a circle.
+    for root in roots {
+        let mut stack = if done.insert(root.to_owned()) { vec![(root, 0)] } else { Vec::new() };
+        while let Some((name, next)) = stack.pop() {
+            let Some(file) = by_name.get(name) else { continue };
+            match file.dependency.get(next) {
+                Some(import) => {
+                    stack.push((name, next + 1));
+                    if done.insert(import.clone()) {
+                        stack.push((import, 0));
+                    }
+                }
+                None => {
+                    files.push(FileDescriptorProto { source_code_info: buffa::MessageField::none(), ..(*file).clone() })
+                }
+            }
+        }
+    }
+    FileDescriptorSet { file: files, ..FileDescriptorSet::default() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, imports: &[&str]) -> FileDescriptorProto {
+        FileDescriptorProto {
+            name: Some(name.to_owned()),
+            dependency: imports.iter().map(|&import| import.to_owned()).collect(),
+            ..FileDescriptorProto::default()
+        }
+    }
+
+    fn names(descriptors: &FileDescriptorSet) -> Vec<&str> {
+        descriptors.file.iter().filter_map(|file| file.name.as_deref()).collect()
+    }
+
+    #[test]
+    fn a_closure_has_imports_before_their_importers_and_nothing_else() {
+        let set = FileDescriptorSet {
+            file: vec![file("a", &["b", "c", "missing"]), file("b", &["c"]), file("c", &[]), file("d", &["a"])],
+            ..FileDescriptorSet::default()
+        };
+        assert_eq!(names(&closure(&set, ["a"])), ["c", "b", "a"]);
+        assert_eq!(names(&closure(&set, ["b", "a", "b"])), ["c", "b", "a"]);
+    }
+
+    #[test]
+    fn imports_in_a_circle_end() {
+        let set =
+            FileDescriptorSet { file: vec![file("a", &["b"]), file("b", &["a"])], ..FileDescriptorSet::default() };
+        assert_eq!(names(&closure(&set, ["a"])), ["b", "a"]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_descriptor_set_are_refused() {
+        assert!(decode_descriptor_set(b"\x0a\xff").is_err());
+    }
+}
