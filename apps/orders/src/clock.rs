@@ -48,11 +48,7 @@ impl Clock {
         match &self.0 {
             Source::System => tokio::time::sleep(moment.since(self.now())).await,
             Source::ByHand(now) => {
-                let reached = now
-                    .subscribe()
-                    .wait_for(|now| *now >= moment)
-                    .await
-                    .map(drop);
+                let reached = now.subscribe().wait_for(|now| *now >= moment).await.map(drop);
                 reached.expect("this clock holds the sender");
             }
         }

@@ -92,27 +92,14 @@ impl Counters {
     /// All at zero.
     pub fn new() -> Self {
         Self {
-            calls: Metric::counters(
-                "orders_calls_total",
-                "Calls that ended, by code.",
-                "code",
-                CODES,
-            ),
-            call_microseconds: Metric::counter(
-                "orders_call_microseconds_total",
-                "Time spent in calls that ended.",
-            ),
+            calls: Metric::counters("orders_calls_total", "Calls that ended, by code.", "code", CODES),
+            call_microseconds: Metric::counter("orders_call_microseconds_total", "Time spent in calls that ended."),
             orders_created: Metric::counter("orders_created_total", "Orders taken."),
             orders_repeated: Metric::counter(
                 "orders_repeated_total",
                 "Creations repeated under their idempotency key.",
             ),
-            order_events: Metric::counters(
-                "orders_events_total",
-                "Orders that came to a status.",
-                "status",
-                STATUSES,
-            ),
+            order_events: Metric::counters("orders_events_total", "Orders that came to a status.", "status", STATUSES),
             actions_refused: Metric::counters(
                 "orders_actions_refused_total",
                 "Actions that an order's status refused.",
@@ -125,12 +112,7 @@ impl Counters {
                 "result",
                 &["created", "existing", "refused"],
             ),
-            stock_calls: Metric::counters(
-                "orders_stock_calls_total",
-                "Calls to Stock, by code.",
-                "code",
-                CODES,
-            ),
+            stock_calls: Metric::counters("orders_stock_calls_total", "Calls to Stock, by code.", "code", CODES),
             settlements_refused: Metric::counter(
                 "orders_settlements_refused_total",
                 "Settlements that Stock refused for good; its count is off by these.",
@@ -141,14 +123,8 @@ impl Counters {
                 "result",
                 &["held", "committed", "released", "expired", "short"],
             ),
-            watchers: Metric::gauge(
-                "orders_watchers",
-                "Streams that follow orders at the moment.",
-            ),
-            kitchens: Metric::gauge(
-                "orders_kitchens",
-                "Kitchens that are connected at the moment.",
-            ),
+            watchers: Metric::gauge("orders_watchers", "Streams that follow orders at the moment."),
+            kitchens: Metric::gauge("orders_kitchens", "Kitchens that are connected at the moment."),
             tickets: Metric::counter("orders_tickets_total", "Tickets sent to kitchens."),
         }
     }
@@ -206,29 +182,15 @@ impl Metric {
         label: &'static str,
         values: &'static [&'static str],
     ) -> Self {
-        let cells = (0..values.len().max(1))
-            .map(|_| AtomicI64::new(0))
-            .collect();
-        Self {
-            name,
-            help,
-            kind,
-            label,
-            values,
-            cells,
-        }
+        let cells = (0..values.len().max(1)).map(|_| AtomicI64::new(0)).collect();
+        Self { name, help, kind, label, values, cells }
     }
 
     fn counter(name: &'static str, help: &'static str) -> Self {
         Self::new(name, help, Kind::Counter, "", &[])
     }
 
-    fn counters(
-        name: &'static str,
-        help: &'static str,
-        label: &'static str,
-        values: &'static [&'static str],
-    ) -> Self {
+    fn counters(name: &'static str, help: &'static str, label: &'static str, values: &'static [&'static str]) -> Self {
         Self::new(name, help, Kind::Counter, label, values)
     }
 
@@ -249,12 +211,7 @@ impl Metric {
     /// Counts one under a value of its label. A value that was not declared is counted nowhere.
     pub fn count_at(&self, value: &str) {
         let place = self.values.iter().position(|known| *known == value);
-        debug_assert!(
-            place.is_some(),
-            "{} has no {} {value:?}",
-            self.name,
-            self.label
-        );
+        debug_assert!(place.is_some(), "{} has no {} {value:?}", self.name, self.label);
         if let Some(place) = place {
             self.cells[place].fetch_add(1, Ordering::Relaxed);
         }
@@ -282,11 +239,8 @@ impl Metric {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
         };
-        let Self {
-            name, help, label, ..
-        } = self;
-        writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}")
-            .expect("writing to a string never fails");
+        let Self { name, help, label, .. } = self;
+        writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}").expect("writing to a string never fails");
         for (place, cell) in self.cells.iter().enumerate() {
             let number = cell.load(Ordering::Relaxed);
             let line = match self.values.get(place) {
@@ -329,26 +283,16 @@ mod tests {
             "# TYPE orders_watchers gauge",
             "orders_watchers 1",
         ] {
-            assert!(
-                text.lines().any(|other| other == line),
-                "{line}\n---\n{text}"
-            );
+            assert!(text.lines().any(|other| other == line), "{line}\n---\n{text}");
         }
     }
 
     #[test]
     fn names_of_counters_end_in_total_and_none_appears_twice() {
         let text = Counters::new().expose();
-        let types: Vec<_> = text
-            .lines()
-            .filter_map(|line| line.strip_prefix("# TYPE "))
-            .collect();
+        let types: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")).collect();
         for line in &types {
-            assert_eq!(
-                line.contains("_total "),
-                line.ends_with(" counter"),
-                "{line}"
-            );
+            assert_eq!(line.contains("_total "), line.ends_with(" counter"), "{line}");
         }
         let mut unique = types.clone();
         unique.sort_unstable();

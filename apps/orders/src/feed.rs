@@ -93,14 +93,8 @@ impl Feed {
 
     /// Follows one order, or all, from the events after a number on.
     pub fn follow(&self, of: Option<OrderId>, after: i64) -> Result<Follower, FollowError> {
-        let permit = Arc::clone(&self.followers)
-            .try_acquire_owned()
-            .map_err(|_| FollowError::Full)?;
-        let tail = self
-            .lock()
-            .as_ref()
-            .map(broadcast::Sender::subscribe)
-            .ok_or(FollowError::Closed)?;
+        let permit = Arc::clone(&self.followers).try_acquire_owned().map_err(|_| FollowError::Full)?;
+        let tail = self.lock().as_ref().map(broadcast::Sender::subscribe).ok_or(FollowError::Closed)?;
         Ok(Follower {
             store: self.store.clone(),
             of,
@@ -157,11 +151,7 @@ impl Follower {
                 return Ok(Some(Arc::new(event)));
             }
             if !self.caught_up {
-                self.page = self
-                    .store
-                    .events(self.of.as_ref(), self.cursor, Feed::PAGE_EVENTS)
-                    .await?
-                    .into();
+                self.page = self.store.events(self.of.as_ref(), self.cursor, Feed::PAGE_EVENTS).await?.into();
                 // We have been listening to the tail since before this was read: what is not in it comes there.
                 self.caught_up = self.page.is_empty();
                 continue;

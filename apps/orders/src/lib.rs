@@ -14,4 +14,10 @@ pub mod clock;
 pub mod counters;
 pub mod domain;
 pub mod feed;
+pub mod service;
 pub mod store;
+
+/// What the `.proto` files of the services say, in Rust.
+pub mod proto {
+    polywire::include_proto!();
+}

@@ -27,9 +27,7 @@ async fn a_follower_gets_every_event_once_and_in_order(test: TestDatabase) {
     // One begins at the beginning, one in the middle, one with what comes; more comes while they read.
     let followers = [0, 30, 50].map(|after| (after, feed.follow(None, after).unwrap()));
     let writer = tokio::spawn({
-        let orders: Vec<_> = (50..100)
-            .map(|chance| order(&test.clock, chance, "Ada"))
-            .collect();
+        let orders: Vec<_> = (50..100).map(|chance| order(&test.clock, chance, "Ada")).collect();
         async move {
             for order in orders {
                 store.insert(order).await.unwrap();
@@ -38,10 +36,7 @@ async fn a_follower_gets_every_event_once_and_in_order(test: TestDatabase) {
     });
     for (after, mut follower) in followers {
         for expected in after + 1..=100 {
-            assert_eq!(
-                follower.next().await.unwrap().unwrap().order.sequence,
-                expected
-            );
+            assert_eq!(follower.next().await.unwrap().unwrap().order.sequence, expected);
         }
     }
     writer.await.unwrap();
@@ -55,20 +50,9 @@ async fn a_follower_of_one_order_gets_nothing_else(test: TestDatabase) {
     for chance in 2..6 {
         place(&test, &store, chance).await;
     }
-    store
-        .act(
-            &ours.id,
-            Action::Cancel,
-            &Change::default(),
-            test.clock.now(),
-        )
-        .await
-        .unwrap();
+    store.act(&ours.id, Action::Cancel, &Change::default(), test.clock.now()).await.unwrap();
     let event = follower.next().await.unwrap().unwrap();
-    assert_eq!(
-        (event.order.sequence, event.order.status),
-        (6, Status::Cancelled)
-    );
+    assert_eq!((event.order.sequence, event.order.status), (6, Status::Cancelled));
 }
 
 async fn a_follower_that_fell_behind_catches_up(test: TestDatabase) {
@@ -80,10 +64,7 @@ async fn a_follower_that_fell_behind_catches_up(test: TestDatabase) {
     let mut quick = feed.follow(None, 1).unwrap();
     for chance in 1..400 {
         place(&test, &store, chance).await;
-        assert_eq!(
-            quick.next().await.unwrap().unwrap().order.sequence,
-            i64::try_from(chance).unwrap() + 1
-        );
+        assert_eq!(quick.next().await.unwrap().unwrap().order.sequence, i64::try_from(chance).unwrap() + 1);
     }
     for expected in 2..=400 {
         assert_eq!(slow.next().await.unwrap().unwrap().order.sequence, expected);
@@ -131,9 +112,5 @@ async fn running(test: &TestDatabase) -> (OrderStore, Feed) {
 }
 
 async fn place(test: &TestDatabase, store: &OrderStore, chance: u64) -> Order {
-    store
-        .insert(order(&test.clock, chance, "Ada"))
-        .await
-        .unwrap()
-        .0
+    store.insert(order(&test.clock, chance, "Ada")).await.unwrap().0
 }

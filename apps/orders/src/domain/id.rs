@@ -47,8 +47,8 @@ impl OrderId {
 
     /// Reads an id, without the name of its collection.
     pub(crate) fn parse(id: &str) -> Option<Self> {
-        let well_formed = id.len() == Self::TIME_CHARS + Self::CHANCE_CHARS
-            && id.bytes().all(|letter| BASE32.contains(&letter));
+        let well_formed =
+            id.len() == Self::TIME_CHARS + Self::CHANCE_CHARS && id.bytes().all(|letter| BASE32.contains(&letter));
         well_formed.then(|| Self(id.to_owned()))
     }
 
@@ -65,11 +65,7 @@ impl ItemId {
     pub fn from_name(field: &str, name: &str) -> Result<Self, Invalid> {
         match name.strip_prefix(Self::COLLECTION) {
             Some(id) if is_slug(id) => Ok(Self(id.to_owned())),
-            _ => Err(not_a_name(
-                field,
-                name,
-                "items/{item}, of lower-case letters, digits and hyphens",
-            )),
+            _ => Err(not_a_name(field, name, "items/{item}, of lower-case letters, digits and hyphens")),
         }
     }
 }
@@ -82,10 +78,7 @@ impl ReservationId {
         if is_slug(id) {
             Ok(Self(id.to_owned()))
         } else {
-            Err(Invalid::field(
-                field,
-                "1 to 64 lower-case letters, digits and hyphens",
-            ))
+            Err(Invalid::field(field, "1 to 64 lower-case letters, digits and hyphens"))
         }
     }
 
@@ -104,17 +97,10 @@ impl IdempotencyKey {
         if key.is_empty() {
             return Ok(None);
         }
-        if key.len() <= 64
-            && key
-                .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"-_.:".contains(&c))
-        {
+        if key.len() <= 64 && key.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.:".contains(&c)) {
             Ok(Some(Self(key.to_owned())))
         } else {
-            Err(Invalid::field(
-                field,
-                "up to 64 letters, digits and characters of -_.:",
-            ))
+            Err(Invalid::field(field, "up to 64 letters, digits and characters of -_.:"))
         }
     }
 
@@ -165,10 +151,7 @@ pub(super) fn push_base32(out: &mut String, number: u64, chars: usize) {
 }
 
 fn is_slug(id: &str) -> bool {
-    (1..=64).contains(&id.len())
-        && id
-            .bytes()
-            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
+    (1..=64).contains(&id.len()) && id.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-')
 }
 
 /// A long or strange name is shown cut off, so that it neither floods nor spoils what prints the message.
@@ -192,13 +175,9 @@ mod tests {
 
     #[test]
     fn a_name_of_another_collection_is_refused() {
-        for wrong in [
-            "",
-            "orders/",
-            "items/0123456789abcdefghjk",
-            "orders/0123456789abcdefghj",
-            "orders/0123456789ABCDEFGHJK",
-        ] {
+        for wrong in
+            ["", "orders/", "items/0123456789abcdefghjk", "orders/0123456789abcdefghj", "orders/0123456789ABCDEFGHJK"]
+        {
             assert!(OrderId::from_name("name", wrong).is_err(), "{wrong:?}");
         }
         assert!(ItemId::from_name("item", "items/flat-white").is_ok());
@@ -219,12 +198,6 @@ mod tests {
         assert_eq!(IdempotencyKey::new("key", ""), Ok(None));
         assert!(IdempotencyKey::new("key", "a b").is_err());
         assert!(IdempotencyKey::new("key", &"k".repeat(65)).is_err());
-        assert_eq!(
-            IdempotencyKey::new("key", "till-3:2025.11")
-                .unwrap()
-                .unwrap()
-                .as_str(),
-            "till-3:2025.11"
-        );
+        assert_eq!(IdempotencyKey::new("key", "till-3:2025.11").unwrap().unwrap().as_str(), "till-3:2025.11");
     }
 }

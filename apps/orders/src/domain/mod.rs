@@ -18,9 +18,7 @@ pub use money::{Currency, Money, MoneyError};
 pub use order::{Line, NewLine, NewOrder, Order, OrderEvent, PriceError, Settlement};
 pub use page::{OrderFilter, PageSize, PageToken};
 pub use quantity::Quantity;
-pub use reservation::{
-    Adjustment, Item, NewReservation, Reservation, ReservationLine, ReservationState, Shortage,
-};
+pub use reservation::{Adjustment, Item, NewReservation, Reservation, ReservationLine, ReservationState, Shortage};
 pub use status::{Action, Refused, Status, print_table};
 pub use text::{Invalid, Text, Violation};
 pub use time::Timestamp;

@@ -56,18 +56,11 @@ impl NewOrder {
                 break;
             }
             let item = checks.take(ItemId::from_name(&format!("lines[{index}].item"), item));
-            let quantity = checks.take(Quantity::new(
-                &format!("lines[{index}].quantity"),
-                quantity,
-                Quantity::ORDER_LINE_MAX,
-            ));
+            let quantity =
+                checks.take(Quantity::new(&format!("lines[{index}].quantity"), quantity, Quantity::ORDER_LINE_MAX));
             let note = checks.take(Text::new(&format!("lines[{index}].note"), note, 200));
             if let (Some(item), Some(quantity), Some(note)) = (item, quantity, note) {
-                taken.push(NewLine {
-                    item,
-                    quantity,
-                    note,
-                });
+                taken.push(NewLine { item, quantity, note });
             }
         }
         if lines_seen == 0 {
@@ -75,14 +68,7 @@ impl NewOrder {
         }
         let note = checks.take(Text::new("note", note, 500));
         let key = checks.take(IdempotencyKey::new("idempotency_key", key));
-        checks.finish(|| {
-            Some(Self {
-                customer: customer?,
-                lines: taken,
-                note: note?,
-                key: key?,
-            })
-        })
+        checks.finish(|| Some(Self { customer: customer?, lines: taken, note: note?, key: key? }))
     }
 
     /// What has to be reserved: each item once, in the order in which it first appears.
@@ -104,8 +90,7 @@ impl NewOrder {
             .iter()
             .map(|line| json!([line.item.as_str(), line.quantity.get(), line.note.as_str()]))
             .collect();
-        json!({ "customer": self.customer.as_str(), "lines": lines, "note": self.note.as_str() })
-            .to_string()
+        json!({ "customer": self.customer.as_str(), "lines": lines, "note": self.note.as_str() }).to_string()
     }
 
     /// The fields in which this request differs from the one with that fingerprint.
@@ -114,13 +99,9 @@ impl NewOrder {
         if ours == fingerprint {
             return Vec::new();
         }
-        let parse =
-            |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
         let (ours, theirs) = (parse(&ours), parse(fingerprint));
-        ["customer", "lines", "note"]
-            .into_iter()
-            .filter(|field| ours[field] != theirs[field])
-            .collect()
+        ["customer", "lines", "note"].into_iter().filter(|field| ours[field] != theirs[field]).collect()
     }
 
     /// The order, once its goods are reserved: priced as they were then.
@@ -134,11 +115,7 @@ impl NewOrder {
         let mut lines = Vec::with_capacity(self.lines.len());
         let mut total: Option<Money> = None;
         for line in self.lines {
-            let Some(reserved) = goods
-                .lines
-                .iter()
-                .find(|reserved| reserved.item == line.item)
-            else {
+            let Some(reserved) = goods.lines.iter().find(|reserved| reserved.item == line.item) else {
                 return Err(PriceError::NotReserved(line.item));
             };
             let price = reserved.unit_price.times(line.quantity.get())?;
@@ -285,9 +262,7 @@ impl Settlement {
 
     /// The settlement of that spelling.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Commit, Self::Release]
-            .into_iter()
-            .find(|settlement| settlement.as_str() == text)
+        [Self::Commit, Self::Release].into_iter().find(|settlement| settlement.as_str() == text)
     }
 }
 
@@ -302,23 +277,9 @@ mod tests {
 
     #[test]
     fn the_same_item_in_two_lines_is_reserved_once() {
-        let order = order(&[
-            ("items/espresso", 2, ""),
-            ("items/scone", 1, ""),
-            ("items/espresso", 1, "decaf"),
-        ]);
-        let goods: Vec<_> = order
-            .goods()
-            .into_iter()
-            .map(|(item, quantity)| (item.name(), quantity.get()))
-            .collect();
-        assert_eq!(
-            goods,
-            [
-                ("items/espresso".to_owned(), 3),
-                ("items/scone".to_owned(), 1)
-            ]
-        );
+        let order = order(&[("items/espresso", 2, ""), ("items/scone", 1, ""), ("items/espresso", 1, "decaf")]);
+        let goods: Vec<_> = order.goods().into_iter().map(|(item, quantity)| (item.name(), quantity.get())).collect();
+        assert_eq!(goods, [("items/espresso".to_owned(), 3), ("items/scone".to_owned(), 1)]);
     }
 
     #[test]
@@ -328,10 +289,7 @@ mod tests {
         let more = order(&[("items/espresso", 3, "")]);
         assert_eq!(more.differs_from(&first.fingerprint()), ["lines"]);
         let other = NewOrder::new("Bob", [("items/espresso", 2, "")], "quick", "").unwrap();
-        assert_eq!(
-            other.differs_from(&first.fingerprint()),
-            ["customer", "note"]
-        );
+        assert_eq!(other.differs_from(&first.fingerprint()), ["customer", "note"]);
     }
 
     #[test]
@@ -350,36 +308,16 @@ mod tests {
             created_at: now,
             expires_at: now,
         };
-        let confirmed = new
-            .confirmed(OrderId::new(now, 0), &reservation, now, now)
-            .unwrap();
+        let confirmed = new.confirmed(OrderId::new(now, 0), &reservation, now, now).unwrap();
         assert_eq!(confirmed.total, Money::from_cents(Currency::EUR, 720));
         let other = order(&[("items/scone", 1, "")]);
-        assert!(
-            other
-                .confirmed(OrderId::new(now, 0), &reservation, now, now)
-                .is_err()
-        );
+        assert!(other.confirmed(OrderId::new(now, 0), &reservation, now, now).is_err());
     }
 
     #[test]
     fn an_order_names_every_breach_of_its_request() {
-        let invalid =
-            NewOrder::new(" ", [("espresso", 0, "")], &"x".repeat(501), "a key").unwrap_err();
-        let fields: Vec<_> = invalid
-            .violations
-            .iter()
-            .map(|violation| violation.field.as_str())
-            .collect();
-        assert_eq!(
-            fields,
-            [
-                "customer",
-                "lines[0].item",
-                "lines[0].quantity",
-                "note",
-                "idempotency_key"
-            ]
-        );
+        let invalid = NewOrder::new(" ", [("espresso", 0, "")], &"x".repeat(501), "a key").unwrap_err();
+        let fields: Vec<_> = invalid.violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["customer", "lines[0].item", "lines[0].quantity", "note", "idempotency_key"]);
     }
 }

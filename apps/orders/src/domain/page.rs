@@ -25,16 +25,9 @@ impl OrderFilter {
     /// Whether an order is meant.
     pub fn passes(&self, order: &Order) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&order.status))
-            && self
-                .customer
-                .as_ref()
-                .is_none_or(|customer| *customer == order.customer)
-            && self
-                .created_from
-                .is_none_or(|from| order.created_at >= from)
-            && self
-                .created_until
-                .is_none_or(|until| order.created_at < until)
+            && self.customer.as_ref().is_none_or(|customer| *customer == order.customer)
+            && self.created_from.is_none_or(|from| order.created_at >= from)
+            && self.created_until.is_none_or(|until| order.created_at < until)
     }
 
     /// The filter as text, the same for filters that mean the same: what a page token is bound to.
@@ -92,11 +85,7 @@ impl PageToken {
     /// The token as a caller gets it. `scope` is what the list was asked for.
     pub fn seal(&self, scope: &str) -> String {
         let mut token = String::with_capacity(Self::CHECKSUM_CHARS + self.last.len());
-        push_base32(
-            &mut token,
-            checksum(scope, &self.last),
-            Self::CHECKSUM_CHARS,
-        );
+        push_base32(&mut token, checksum(scope, &self.last), Self::CHECKSUM_CHARS);
         token.push_str(&self.last);
         token
     }
@@ -106,15 +95,10 @@ impl PageToken {
         if token.is_empty() {
             return Ok(None);
         }
-        let opened = token.get(Self::CHECKSUM_CHARS..).map(|last| Self {
-            last: last.to_owned(),
-        });
+        let opened = token.get(Self::CHECKSUM_CHARS..).map(|last| Self { last: last.to_owned() });
         match opened {
             Some(opened) if opened.seal(scope) == token => Ok(Some(opened)),
-            _ => Err(Invalid::field(
-                field,
-                "not a token of this list with this filter; begin again without one",
-            )),
+            _ => Err(Invalid::field(field, "not a token of this list with this filter; begin again without one")),
         }
     }
 }
@@ -122,9 +106,7 @@ impl PageToken {
 /// FNV-1a, 64 bits: the same on every machine and in every version.
 fn checksum(scope: &str, last: &str) -> u64 {
     let bytes = scope.bytes().chain([0]).chain(last.bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
-        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]
@@ -133,47 +115,24 @@ mod tests {
 
     #[test]
     fn a_token_opens_only_for_the_list_it_came_from() {
-        let token = PageToken {
-            last: "01k5x3v7e8q2m4tzabcd".into(),
-        };
+        let token = PageToken { last: "01k5x3v7e8q2m4tzabcd".into() };
         let sealed = token.seal("orders [] None");
-        assert_eq!(
-            PageToken::open("page_token", &sealed, "orders [] None"),
-            Ok(Some(token))
-        );
+        assert_eq!(PageToken::open("page_token", &sealed, "orders [] None"), Ok(Some(token)));
         assert!(PageToken::open("page_token", &sealed, "orders [\"ready\"] None").is_err());
         assert_eq!(PageToken::open("page_token", "", "anything"), Ok(None));
     }
 
     #[test]
     fn an_altered_token_is_refused() {
-        let sealed = PageToken {
-            last: "espresso".into(),
-        }
-        .seal("items");
+        let sealed = PageToken { last: "espresso".into() }.seal("items");
         for position in 0..sealed.len() {
             let mut altered = sealed.clone().into_bytes();
-            altered[position] = if altered[position] == b'z' {
-                b'y'
-            } else {
-                b'z'
-            };
+            altered[position] = if altered[position] == b'z' { b'y' } else { b'z' };
             let altered = String::from_utf8(altered).unwrap();
-            assert!(
-                PageToken::open("page_token", &altered, "items").is_err(),
-                "{altered}"
-            );
+            assert!(PageToken::open("page_token", &altered, "items").is_err(), "{altered}");
         }
-        for nonsense in [
-            "x",
-            "ääääääääääääääää",
-            &sealed[..13],
-            &format!("{sealed}s"),
-        ] {
-            assert!(
-                PageToken::open("page_token", nonsense, "items").is_err(),
-                "{nonsense}"
-            );
+        for nonsense in ["x", "ääääääääääääääää", &sealed[..13], &format!("{sealed}s")] {
+            assert!(PageToken::open("page_token", nonsense, "items").is_err(), "{nonsense}");
         }
     }
 
@@ -187,19 +146,13 @@ mod tests {
 
     #[test]
     fn filters_that_mean_the_same_have_the_same_scope() {
-        let one = OrderFilter {
-            statuses: [Status::Ready, Status::Confirmed].into(),
-            ..OrderFilter::default()
-        };
+        let one = OrderFilter { statuses: [Status::Ready, Status::Confirmed].into(), ..OrderFilter::default() };
         let two = OrderFilter {
             statuses: [Status::Confirmed, Status::Ready, Status::Ready].into(),
             ..OrderFilter::default()
         };
         assert_eq!(one.scope(), two.scope());
-        let customer = OrderFilter {
-            customer: Some(Text::new("", "None", 10).unwrap()),
-            ..OrderFilter::default()
-        };
+        let customer = OrderFilter { customer: Some(Text::new("", "None", 10).unwrap()), ..OrderFilter::default() };
         assert_ne!(customer.scope(), OrderFilter::default().scope());
     }
 }

@@ -17,10 +17,7 @@ impl Quantity {
     pub fn new(field: &str, quantity: i64, max: u32) -> Result<Self, Invalid> {
         match u32::try_from(quantity) {
             Ok(quantity) if (1..=max).contains(&quantity) => Ok(Self(quantity)),
-            _ => Err(Invalid::field(
-                field,
-                format!("between 1 and {max}, not {quantity}"),
-            )),
+            _ => Err(Invalid::field(field, format!("between 1 and {max}, not {quantity}"))),
         }
     }
 

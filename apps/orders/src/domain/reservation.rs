@@ -56,22 +56,9 @@ impl Adjustment {
         let reason = checks.take(Text::new("reason", reason, 200));
         let key = checks.take(IdempotencyKey::new("idempotency_key", key));
         if change == 0 || change.unsigned_abs() > Self::CHANGE_MAX.unsigned_abs() {
-            checks.violated(
-                "change",
-                format!(
-                    "not zero and at most {} either way, not {change}",
-                    Self::CHANGE_MAX
-                ),
-            );
+            checks.violated("change", format!("not zero and at most {} either way, not {change}", Self::CHANGE_MAX));
         }
-        checks.finish(|| {
-            Some(Self {
-                item: item?,
-                change,
-                reason: reason?,
-                key: key?,
-            })
-        })
+        checks.finish(|| Some(Self { item: item?, change, reason: reason?, key: key? }))
     }
 }
 
@@ -110,19 +97,12 @@ impl NewReservation {
             }
             let item = checks.take(ItemId::from_name(&format!("lines[{index}].item"), item));
             let field = format!("lines[{index}].quantity");
-            let quantity = checks.take(Quantity::new(
-                &field,
-                quantity,
-                Quantity::RESERVATION_LINE_MAX,
-            ));
+            let quantity = checks.take(Quantity::new(&field, quantity, Quantity::RESERVATION_LINE_MAX));
             let (Some(item), Some(quantity)) = (item, quantity) else {
                 continue;
             };
             if taken.iter().any(|(other, _)| *other == item) {
-                checks.violated(
-                    format!("lines[{index}].item"),
-                    format!("{item} stands in an earlier line already"),
-                );
+                checks.violated(format!("lines[{index}].item"), format!("{item} stands in an earlier line already"));
             }
             taken.push((item, quantity));
         }
@@ -133,13 +113,7 @@ impl NewReservation {
         if hold < Duration::from_secs(1) || hold > Self::HOLD_MAX {
             checks.violated("hold", "between one second and 24 hours");
         }
-        checks.finish(|| {
-            Some(Self {
-                id: id?,
-                lines: taken,
-                hold,
-            })
-        })
+        checks.finish(|| Some(Self { id: id?, lines: taken, hold }))
     }
 }
 
@@ -226,11 +200,7 @@ pub struct Shortage {
 impl std::fmt::Display for Shortage {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.available {
-            Some(available) => write!(
-                f,
-                "{}: {} wanted, {available} available",
-                self.item, self.wanted
-            ),
+            Some(available) => write!(f, "{}: {} wanted, {available} available", self.item, self.wanted),
             None => write!(f, "{}: there is no such item", self.item),
         }
     }
@@ -244,46 +214,19 @@ mod tests {
     fn a_reservation_names_every_breach_of_its_request() {
         let invalid = NewReservation::new(
             "Not An Id",
-            [
-                ("items/espresso", 0),
-                ("espresso", 1),
-                ("items/tea", 1),
-                ("items/tea", 2),
-            ],
+            [("items/espresso", 0), ("espresso", 1), ("items/tea", 1), ("items/tea", 2)],
             Some(Duration::ZERO),
         )
         .unwrap_err();
-        let fields: Vec<_> = invalid
-            .violations
-            .iter()
-            .map(|violation| violation.field.as_str())
-            .collect();
-        assert_eq!(
-            fields,
-            [
-                "reservation_id",
-                "lines[0].quantity",
-                "lines[1].item",
-                "lines[3].item",
-                "hold"
-            ]
-        );
+        let fields: Vec<_> = invalid.violations.iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["reservation_id", "lines[0].quantity", "lines[1].item", "lines[3].item", "hold"]);
     }
 
     #[test]
     fn a_reservation_of_nothing_or_of_too_much_is_refused() {
         assert!(NewReservation::new("r", [], None).is_err());
         let items: Vec<String> = (0..101).map(|n| format!("items/i{n}")).collect();
-        assert!(
-            NewReservation::new("r", items.iter().map(|item| (item.as_str(), 1)), None).is_err()
-        );
-        assert!(
-            NewReservation::new(
-                "r",
-                items.iter().take(100).map(|item| (item.as_str(), 1)),
-                None
-            )
-            .is_ok()
-        );
+        assert!(NewReservation::new("r", items.iter().map(|item| (item.as_str(), 1)), None).is_err());
+        assert!(NewReservation::new("r", items.iter().take(100).map(|item| (item.as_str(), 1)), None).is_ok());
     }
 }

@@ -89,32 +89,20 @@ const TABLE: [[Cell; Action::ALL.len()]; Status::ALL.len()] = {
 
 impl Status {
     /// All of them, in the order in which an order goes through them; the ends last.
-    pub const ALL: [Self; 6] = [
-        Self::Confirmed,
-        Self::Preparing,
-        Self::Ready,
-        Self::Completed,
-        Self::Cancelled,
-        Self::Expired,
-    ];
+    pub const ALL: [Self; 6] =
+        [Self::Confirmed, Self::Preparing, Self::Ready, Self::Completed, Self::Cancelled, Self::Expired];
 
     /// The status after an action.
     pub const fn after(self, action: Action) -> Result<Self, Refused> {
         match &TABLE[self as usize][action as usize] {
             Cell::Becomes(status) => Ok(*status),
-            Cell::Refused(because) => Err(Refused {
-                status: self,
-                action,
-                because,
-            }),
+            Cell::Refused(because) => Err(Refused { status: self, action, because }),
         }
     }
 
     /// Nothing more can happen to such an order.
     pub fn is_final(self) -> bool {
-        Action::ALL
-            .iter()
-            .all(|&action| self.after(action).is_err())
+        Action::ALL.iter().all(|&action| self.after(action).is_err())
     }
 
     /// How it is spelled in the database, in filters and in `.proto`, there in capitals.
@@ -143,14 +131,13 @@ impl fmt::Display for Status {
 
 impl Action {
     /// All of them, in the order of the table's columns.
-    pub const ALL: [Self; 6] = [
-        Self::Accept,
-        Self::Delay,
-        Self::Finish,
-        Self::HandOver,
-        Self::Cancel,
-        Self::Expire,
-    ];
+    pub const ALL: [Self; 6] = [Self::Accept, Self::Delay, Self::Finish, Self::HandOver, Self::Cancel, Self::Expire];
+
+    /// Where it leads, if that is somewhere else than where it starts; each action leads to one status only.
+    pub fn leads_to(self) -> Option<Status> {
+        let mut steps = Status::ALL.into_iter().map(|from| (from, from.after(self)));
+        steps.find_map(|(from, after)| after.ok().filter(|&to| to != from))
+    }
 
     /// What it is called in messages: a verb.
     pub const fn as_str(self) -> &'static str {
@@ -173,11 +160,7 @@ impl fmt::Display for Action {
 
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot {} an order that is {}, because {}",
-            self.action, self.status, self.because
-        )
+        write!(f, "cannot {} an order that is {}, because {}", self.action, self.status, self.because)
     }
 }
 
@@ -226,10 +209,7 @@ mod tests {
         let mut next = 0;
         while let Some(&status) = reached.get(next) {
             next += 1;
-            for after in Action::ALL
-                .into_iter()
-                .filter_map(|action| status.after(action).ok())
-            {
+            for after in Action::ALL.into_iter().filter_map(|action| status.after(action).ok()) {
                 if !reached.contains(&after) {
                     reached.push(after);
                 }
@@ -238,12 +218,7 @@ mod tests {
         reached.sort_unstable();
         assert_eq!(reached, Status::ALL);
         for action in Action::ALL {
-            assert!(
-                Status::ALL
-                    .into_iter()
-                    .any(|status| status.after(action).is_ok()),
-                "{action}"
-            );
+            assert!(Status::ALL.into_iter().any(|status| status.after(action).is_ok()), "{action}");
         }
     }
 
@@ -252,22 +227,25 @@ mod tests {
         for status in Status::ALL {
             let mut at = status;
             for _ in Status::ALL {
-                let forward = Action::ALL
-                    .into_iter()
-                    .filter_map(|action| at.after(action).ok())
-                    .find(|&after| after != at);
+                let forward =
+                    Action::ALL.into_iter().filter_map(|action| at.after(action).ok()).find(|&after| after != at);
                 at = forward.unwrap_or(at);
             }
             assert!(at.is_final(), "{status} leads to {at} and no further");
         }
-        let finals: Vec<_> = Status::ALL
-            .into_iter()
-            .filter(|status| status.is_final())
-            .collect();
-        assert_eq!(
-            finals,
-            [Status::Completed, Status::Cancelled, Status::Expired]
-        );
+        let finals: Vec<_> = Status::ALL.into_iter().filter(|status| status.is_final()).collect();
+        assert_eq!(finals, [Status::Completed, Status::Cancelled, Status::Expired]);
+    }
+
+    #[test]
+    fn each_action_leads_to_one_status() {
+        for action in Action::ALL {
+            let mut ends: Vec<_> = Status::ALL.into_iter().filter_map(|status| status.after(action).ok()).collect();
+            ends.dedup();
+            assert_eq!(ends.len(), 1, "{action}");
+        }
+        assert_eq!(Action::HandOver.leads_to(), Some(Status::Completed));
+        assert_eq!(Action::Delay.leads_to(), None);
     }
 
     #[test]
@@ -283,9 +261,6 @@ mod tests {
     fn the_page_shows_the_table_as_it_is() {
         let page = include_str!("../../README.md");
         let table = print_table();
-        assert!(
-            page.contains(&table),
-            "apps/orders/README.md should contain:\n{table}"
-        );
+        assert!(page.contains(&table), "apps/orders/README.md should contain:\n{table}");
     }
 }

@@ -19,12 +19,7 @@ pub struct Violation {
 impl Invalid {
     /// One field breaks one rule.
     pub fn field(field: impl Into<String>, description: impl Into<String>) -> Self {
-        Self {
-            violations: vec![Violation {
-                field: field.into(),
-                description: description.into(),
-            }],
-        }
+        Self { violations: vec![Violation { field: field.into(), description: description.into() }] }
     }
 }
 
@@ -54,10 +49,7 @@ pub(crate) struct Checks {
 impl Checks {
     /// Notes that a field breaks a rule.
     pub(crate) fn violated(&mut self, field: impl Into<String>, description: impl Into<String>) {
-        self.violations.push(Violation {
-            field: field.into(),
-            description: description.into(),
-        });
+        self.violations.push(Violation { field: field.into(), description: description.into() });
     }
 
     /// Takes the value of a check made elsewhere, or notes what it found.
@@ -77,9 +69,7 @@ impl Checks {
     /// If `build` gives `None` although every check passed.
     pub(crate) fn finish<T>(self, build: impl FnOnce() -> Option<T>) -> Result<T, Invalid> {
         if !self.violations.is_empty() {
-            return Err(Invalid {
-                violations: self.violations,
-            });
+            return Err(Invalid { violations: self.violations });
         }
         Ok(build().expect("a check that gave no value noted a violation"))
     }
@@ -98,15 +88,9 @@ impl Text {
         let text = text.trim();
         let chars = text.chars().count();
         if chars > chars_max {
-            return Err(Invalid::field(
-                field,
-                format!("at most {chars_max} characters, not {chars}"),
-            ));
+            return Err(Invalid::field(field, format!("at most {chars_max} characters, not {chars}")));
         }
-        if text
-            .chars()
-            .any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
-        {
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
             return Err(Invalid::field(field, "no control characters"));
         }
         Ok(Self(text.to_owned()))
@@ -115,11 +99,7 @@ impl Text {
     /// As [`Text::new`], and not empty.
     pub fn required(field: &str, text: &str, chars_max: usize) -> Result<Self, Invalid> {
         let text = Self::new(field, text, chars_max)?;
-        if text.0.is_empty() {
-            Err(Invalid::field(field, "must not be empty"))
-        } else {
-            Ok(text)
-        }
+        if text.0.is_empty() { Err(Invalid::field(field, "must not be empty")) } else { Ok(text) }
     }
 
     /// Text that was checked when it was stored.
@@ -146,10 +126,7 @@ mod tests {
     #[test]
     fn text_is_trimmed_and_bounded_in_characters_not_bytes() {
         assert_eq!(Text::new("note", "  äöü \n", 3).unwrap().as_str(), "äöü");
-        assert_eq!(
-            Text::new("note", "äöüß", 3).unwrap_err().to_string(),
-            "note: at most 3 characters, not 4"
-        );
+        assert_eq!(Text::new("note", "äöüß", 3).unwrap_err().to_string(), "note: at most 3 characters, not 4");
     }
 
     #[test]

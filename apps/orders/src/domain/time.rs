@@ -26,10 +26,7 @@ impl Timestamp {
     /// Seconds and nanoseconds, as `google.protobuf.Timestamp` wants them.
     pub fn to_parts(self) -> (i64, i32) {
         let nanos = self.0.rem_euclid(1_000_000) * 1_000;
-        (
-            self.0.div_euclid(1_000_000),
-            i32::try_from(nanos).expect("less than a second fits"),
-        )
+        (self.0.div_euclid(1_000_000), i32::try_from(nanos).expect("less than a second fits"))
     }
 
     /// Microseconds since the beginning of 1970.
@@ -39,18 +36,12 @@ impl Timestamp {
 
     /// The moment so much later; the last there is if that is beyond it.
     pub fn plus(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// The moment so much earlier.
     pub fn minus(self, duration: Duration) -> Self {
-        Self(
-            self.0
-                .saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)),
-        )
+        Self(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
     /// How long after `earlier` this is; zero if it is before.
@@ -76,10 +67,7 @@ mod tests {
     #[test]
     fn parts_of_a_moment_before_1970_have_positive_nanos() {
         assert_eq!(Timestamp::from_micros(-1).to_parts(), (-1, 999_999_000));
-        assert_eq!(
-            Timestamp::from_parts(-1, 999_999_000),
-            Some(Timestamp::from_micros(-1))
-        );
+        assert_eq!(Timestamp::from_parts(-1, 999_999_000), Some(Timestamp::from_micros(-1)));
     }
 
     #[test]

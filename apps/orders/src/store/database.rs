@@ -6,9 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
-use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
-};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 
 use super::sql::{StoreError, Transaction, sql};
 use crate::domain::Timestamp;
@@ -57,23 +55,15 @@ impl Database {
     pub async fn open(url: &DatabaseUrl, now: Timestamp) -> Result<Self, StoreError> {
         let pools = match url {
             DatabaseUrl::Memory => {
-                let options = SqliteConnectOptions::new()
-                    .in_memory(true)
-                    .foreign_keys(true);
+                let options = SqliteConnectOptions::new().in_memory(true).foreign_keys(true);
                 // The connection is the database: it must never be closed for having been idle or old.
                 let only = SqlitePoolOptions::new()
                     .max_connections(1)
                     .min_connections(1)
                     .idle_timeout(None)
                     .max_lifetime(None);
-                let pool = only
-                    .acquire_timeout(Self::ACQUIRE_TIMEOUT)
-                    .connect_with(options)
-                    .await?;
-                Pools::Sqlite {
-                    writer: pool.clone(),
-                    readers: pool,
-                }
+                let pool = only.acquire_timeout(Self::ACQUIRE_TIMEOUT).connect_with(options).await?;
+                Pools::Sqlite { writer: pool.clone(), readers: pool }
             }
             DatabaseUrl::File(path) => {
                 // With a write-ahead log, readers see the last commit while the next is being written, and NORMAL loses
@@ -86,14 +76,8 @@ impl Database {
                     .busy_timeout(Self::ACQUIRE_TIMEOUT)
                     .foreign_keys(true);
                 let pool = SqlitePoolOptions::new().acquire_timeout(Self::ACQUIRE_TIMEOUT);
-                let writer = pool
-                    .clone()
-                    .max_connections(1)
-                    .connect_with(options.clone())
-                    .await?;
-                let readers = pool
-                    .max_connections(Self::SQLITE_READERS)
-                    .connect_lazy_with(options.read_only(true));
+                let writer = pool.clone().max_connections(1).connect_with(options.clone()).await?;
+                let readers = pool.max_connections(Self::SQLITE_READERS).connect_lazy_with(options.read_only(true));
                 Pools::Sqlite { writer, readers }
             }
             DatabaseUrl::Postgres(url) => {
@@ -111,11 +95,7 @@ impl Database {
 
     /// Says whether the database answers.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read()
-            .await?
-            .row(sql("SELECT 1 AS one"))
-            .await
-            .map(drop)
+        self.read().await?.row(sql("SELECT 1 AS one")).await.map(drop)
     }
 
     /// Closes all connections, after what is under way on them.
@@ -135,9 +115,7 @@ impl Database {
     /// locks row by row; statements that depend on a row check it while changing it.
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
         Ok(match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?)
-            }
+            Pools::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
             Pools::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
         })
     }
@@ -145,13 +123,10 @@ impl Database {
     /// Begins a transaction that only reads: all of its statements see the same moment.
     pub(super) async fn read(&self) -> Result<Transaction, StoreError> {
         Ok(match &self.pools {
-            Pools::Sqlite { readers, .. } => {
-                Transaction::Sqlite(readers.begin_with("BEGIN DEFERRED").await?)
+            Pools::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin_with("BEGIN DEFERRED").await?),
+            Pools::Postgres(pool) => {
+                Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
             }
-            Pools::Postgres(pool) => Transaction::Postgres(
-                pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-                    .await?,
-            ),
         })
     }
 
@@ -177,11 +152,10 @@ impl Database {
         if let Pools::Postgres(_) = self.pools {
             tx.run_script(Self::POSTGRES_PREAMBLE).await?;
         }
-        tx.run_script("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)").await?;
+        tx.run_script("CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, applied_at BIGINT NOT NULL)")
+            .await?;
         for &(name, script) in Self::MIGRATIONS {
-            let note = sql(
-                "INSERT INTO migrations (name, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING",
-            );
+            let note = sql("INSERT INTO migrations (name, applied_at) VALUES ($1, $2) ON CONFLICT DO NOTHING");
             if tx.run(note.bind(name).bind(now.micros())).await? == 1 {
                 tx.run_script(script).await?;
             }
@@ -207,15 +181,10 @@ impl FromStr for DatabaseUrl {
                 Err(error) => Err(DatabaseUrlError(error.to_string())),
             };
         }
-        match url
-            .strip_prefix("sqlite:")
-            .map(|path| path.strip_prefix("//").unwrap_or(path))
-        {
+        match url.strip_prefix("sqlite:").map(|path| path.strip_prefix("//").unwrap_or(path)) {
             Some(":memory:") => Ok(Self::Memory),
             Some(path) if !path.is_empty() => Ok(Self::File(path.into())),
-            _ => Err(DatabaseUrlError(
-                "expected sqlite:PATH, sqlite::memory: or postgres://…".to_owned(),
-            )),
+            _ => Err(DatabaseUrlError("expected sqlite:PATH, sqlite::memory: or postgres://…".to_owned())),
         }
     }
 }
@@ -229,11 +198,7 @@ impl fmt::Display for DatabaseUrl {
             Self::Postgres(url) => match PgConnectOptions::from_str(url) {
                 Ok(options) => {
                     let (host, port) = (options.get_host(), options.get_port());
-                    write!(
-                        f,
-                        "PostgreSQL at {host}:{port}/{}",
-                        options.get_database().unwrap_or_default()
-                    )
+                    write!(f, "PostgreSQL at {host}:{port}/{}", options.get_database().unwrap_or_default())
                 }
                 Err(_) => f.write_str("PostgreSQL"),
             },
@@ -256,25 +221,10 @@ mod tests {
     #[test]
     fn urls_name_their_database() {
         assert_eq!("sqlite::memory:".parse(), Ok(DatabaseUrl::Memory));
-        assert_eq!(
-            "sqlite:data/orders.db".parse(),
-            Ok(DatabaseUrl::File("data/orders.db".into()))
-        );
-        assert_eq!(
-            "sqlite:///var/orders.db".parse(),
-            Ok(DatabaseUrl::File("/var/orders.db".into()))
-        );
-        assert!(matches!(
-            "postgres://u:p@h/db".parse(),
-            Ok(DatabaseUrl::Postgres(_))
-        ));
-        for wrong in [
-            "",
-            "sqlite:",
-            "mysql://h/db",
-            "orders.db",
-            "postgres://h:notaport/db",
-        ] {
+        assert_eq!("sqlite:data/orders.db".parse(), Ok(DatabaseUrl::File("data/orders.db".into())));
+        assert_eq!("sqlite:///var/orders.db".parse(), Ok(DatabaseUrl::File("/var/orders.db".into())));
+        assert!(matches!("postgres://u:p@h/db".parse(), Ok(DatabaseUrl::Postgres(_))));
+        for wrong in ["", "sqlite:", "mysql://h/db", "orders.db", "postgres://h:notaport/db"] {
             assert!(wrong.parse::<DatabaseUrl>().is_err(), "{wrong}");
         }
     }

@@ -9,8 +9,8 @@ use super::database::Database;
 use super::sql::{Row, Statement, StatementBuilder, StoreError, Transaction, sql};
 use super::stock::{price_of, quantity_of};
 use crate::domain::{
-    Action, Currency, IdempotencyKey, ItemId, Line, Money, Order, OrderEvent, OrderFilter, OrderId,
-    Refused, Settlement, Status, Text, Timestamp,
+    Action, Currency, IdempotencyKey, ItemId, Line, Money, Order, OrderEvent, OrderFilter, OrderId, Refused,
+    Settlement, Status, Text, Timestamp,
 };
 
 /// Orders' part of a database. Cloning shares it.
@@ -64,44 +64,32 @@ impl OrderStore {
     /// The orders in a database.
     pub async fn new(database: Database) -> Result<Self, StoreError> {
         let sequence = head(&mut database.read().await?).await?;
-        Ok(Self {
-            database,
-            head: Arc::new(watch::Sender::new(sequence)),
-        })
+        Ok(Self { database, head: Arc::new(watch::Sender::new(sequence)) })
     }
 
     /// Gives an idempotency key its meaning, or finds the one it has.
     ///
     /// The key is bound to an id before the order exists: a call that is repeated, even while the first is still under way,
     /// works on the same order and the same reservation, and one of them completes it.
-    pub async fn claim(
-        &self,
-        key: &IdempotencyKey,
-        claim: Claim,
-        now: Timestamp,
-    ) -> Result<Claim, StoreError> {
+    pub async fn claim(&self, key: &IdempotencyKey, claim: Claim, now: Timestamp) -> Result<Claim, StoreError> {
         let mut tx = self.database.write().await?;
-        let insert = sql("INSERT INTO order_keys (idempotency_key, order_id, fingerprint, created_at) VALUES ($1, $2, $3, $4) \
+        let insert =
+            sql("INSERT INTO order_keys (idempotency_key, order_id, fingerprint, created_at) VALUES ($1, $2, $3, $4) \
              ON CONFLICT (idempotency_key) DO NOTHING")
-        .bind(key.as_str())
-        .bind(claim.order.as_str())
-        .bind(claim.fingerprint.as_str())
-        .bind(now.micros());
+            .bind(key.as_str())
+            .bind(claim.order.as_str())
+            .bind(claim.fingerprint.as_str())
+            .bind(now.micros());
         if tx.run(insert).await? == 1 {
             tx.commit().await?;
             return Ok(claim);
         }
-        let find = sql("SELECT order_id, fingerprint FROM order_keys WHERE idempotency_key = $1")
-            .bind(key.as_str());
+        let find = sql("SELECT order_id, fingerprint FROM order_keys WHERE idempotency_key = $1").bind(key.as_str());
         match tx.row(find).await? {
-            Some(row) => Ok(Claim {
-                order: OrderId::stored(row.value("order_id")?),
-                fingerprint: row.value("fingerprint")?,
-            }),
-            None => Err(StoreError::corrupt(format!(
-                "the key {} vanished",
-                key.as_str()
-            ))),
+            Some(row) => {
+                Ok(Claim { order: OrderId::stored(row.value("order_id")?), fingerprint: row.value("fingerprint")? })
+            }
+            None => Err(StoreError::corrupt(format!("the key {} vanished", key.as_str()))),
         }
     }
 
@@ -109,28 +97,26 @@ impl OrderStore {
     pub async fn insert(&self, mut order: Order) -> Result<(Order, bool), StoreError> {
         let mut tx = self.database.write().await?;
         order.sequence = next_sequence(&mut tx).await?;
-        let insert = sql("INSERT INTO orders (order_id, customer, note, total_currency, total_micros, created_at, hold_until, \
+        let insert =
+            sql("INSERT INTO orders (order_id, customer, note, total_currency, total_micros, created_at, hold_until, \
              status, kitchen, expected_at, reason, updated_at, sequence) \
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT (order_id) DO NOTHING")
-        .bind(order.id.as_str())
-        .bind(order.customer.as_str())
-        .bind(order.note.as_str())
-        .bind(order.total.currency().as_str())
-        .bind(order.total.micros())
-        .bind(order.created_at.micros())
-        .bind(order.hold_until.micros())
-        .bind(order.status.as_str())
-        .bind(order.kitchen.as_ref().map(Text::as_str))
-        .bind(order.expected_at.map(Timestamp::micros))
-        .bind(order.reason.as_str())
-        .bind(order.updated_at.micros())
-        .bind(order.sequence);
+            .bind(order.id.as_str())
+            .bind(order.customer.as_str())
+            .bind(order.note.as_str())
+            .bind(order.total.currency().as_str())
+            .bind(order.total.micros())
+            .bind(order.created_at.micros())
+            .bind(order.hold_until.micros())
+            .bind(order.status.as_str())
+            .bind(order.kitchen.as_ref().map(Text::as_str))
+            .bind(order.expected_at.map(Timestamp::micros))
+            .bind(order.reason.as_str())
+            .bind(order.updated_at.micros())
+            .bind(order.sequence);
         if tx.run(insert).await? == 0 {
             let existing = one(&mut tx, &order.id).await?;
-            return Ok((
-                existing.ok_or_else(|| StoreError::corrupt(format!("{} vanished", order.id)))?,
-                false,
-            ));
+            return Ok((existing.ok_or_else(|| StoreError::corrupt(format!("{} vanished", order.id)))?, false));
         }
         for (position, line) in order.lines.iter().enumerate() {
             let insert = sql("INSERT INTO order_lines \
@@ -177,11 +163,7 @@ impl OrderStore {
         order.reason = change.reason.clone();
         order.updated_at = now;
         order.sequence = sequence;
-        let settlement = if order.status == previous {
-            None
-        } else {
-            Settlement::due_at(order.status)
-        };
+        let settlement = if order.status == previous { None } else { Settlement::due_at(order.status) };
         let update = sql("UPDATE orders SET status = $1, kitchen = $2, expected_at = $3, reason = $4, updated_at = $5, sequence = $6, \
              settlement = COALESCE($7, settlement) WHERE order_id = $8")
         .bind(order.status.as_str())
@@ -195,28 +177,21 @@ impl OrderStore {
         tx.run(update).await?;
         insert_event(&mut tx, &order, Some(previous)).await?;
         self.commit(tx, sequence).await?;
-        Ok(OrderEvent {
-            previous: Some(previous),
-            order,
-        })
+        Ok(OrderEvent { previous: Some(previous), order })
     }
 
     /// Crosses out what Stock had to be told about an order's goods.
     pub async fn settled(&self, id: &OrderId, settlement: Settlement) -> Result<(), StoreError> {
         let mut tx = self.database.write().await?;
-        let update =
-            sql("UPDATE orders SET settlement = NULL WHERE order_id = $1 AND settlement = $2");
-        tx.run(update.bind(id.as_str()).bind(settlement.as_str()))
-            .await?;
+        let update = sql("UPDATE orders SET settlement = NULL WHERE order_id = $1 AND settlement = $2");
+        tx.run(update.bind(id.as_str()).bind(settlement.as_str())).await?;
         tx.commit().await
     }
 
     /// Forgets idempotency keys from before a moment; how many.
     pub async fn forget_keys(&self, before: Timestamp) -> Result<u64, StoreError> {
         let mut tx = self.database.write().await?;
-        let forgotten = tx
-            .run(sql("DELETE FROM order_keys WHERE created_at < $1").bind(before.micros()))
-            .await?;
+        let forgotten = tx.run(sql("DELETE FROM order_keys WHERE created_at < $1").bind(before.micros())).await?;
         tx.commit().await?;
         Ok(forgotten)
     }
@@ -241,8 +216,7 @@ impl OrderStore {
             list.push(" AND order_id < ").push_value(after);
         }
         if !filter.statuses.is_empty() {
-            list.push(" AND status IN ")
-                .push_list(filter.statuses.iter().map(|status| status.as_str()));
+            list.push(" AND status IN ").push_list(filter.statuses.iter().map(|status| status.as_str()));
         }
         if let Some(customer) = &filter.customer {
             list.push(" AND customer = ").push_value(customer.as_str());
@@ -253,26 +227,22 @@ impl OrderStore {
         if let Some(until) = filter.created_until {
             list.push(" AND created_at < ").push_value(until.micros());
         }
-        list.push(" ORDER BY order_id DESC LIMIT ")
-            .push_value(count_max);
+        list.push(" ORDER BY order_id DESC LIMIT ").push_value(count_max);
         Ok((many(&mut tx, list.build()).await?, sequence))
     }
 
     /// Orders that no kitchen has accepted and whose goods are still held, the oldest first.
     pub async fn waiting(&self, now: Timestamp, count_max: u32) -> Result<Vec<Order>, StoreError> {
         let mut list = StatementBuilder::new(SELECT_ORDERS);
-        list.push(" WHERE status = 'confirmed' AND hold_until > ")
-            .push_value(now.micros());
+        list.push(" WHERE status = 'confirmed' AND hold_until > ").push_value(now.micros());
         list.push(" ORDER BY order_id LIMIT ").push_value(count_max);
         many(&mut self.database.read().await?, list.build()).await
     }
 
     /// How many orders wait for a kitchen.
     pub async fn waiting_count(&self, now: Timestamp) -> Result<i64, StoreError> {
-        let count = sql(
-            "SELECT COUNT(*) AS count FROM orders WHERE status = 'confirmed' AND hold_until > $1",
-        )
-        .bind(now.micros());
+        let count = sql("SELECT COUNT(*) AS count FROM orders WHERE status = 'confirmed' AND hold_until > $1")
+            .bind(now.micros());
         match self.database.read().await?.row(count).await? {
             Some(row) => row.value("count"),
             None => Ok(0),
@@ -280,58 +250,29 @@ impl OrderStore {
     }
 
     /// Orders that a kitchen has accepted and not finished, the oldest first.
-    pub async fn in_kitchen(
-        &self,
-        kitchen: &Text,
-        count_max: u32,
-    ) -> Result<Vec<Order>, StoreError> {
+    pub async fn in_kitchen(&self, kitchen: &Text, count_max: u32) -> Result<Vec<Order>, StoreError> {
         let mut list = StatementBuilder::new(SELECT_ORDERS);
-        list.push(" WHERE status = 'preparing' AND kitchen = ")
-            .push_value(kitchen.as_str());
+        list.push(" WHERE status = 'preparing' AND kitchen = ").push_value(kitchen.as_str());
         list.push(" ORDER BY order_id LIMIT ").push_value(count_max);
         many(&mut self.database.read().await?, list.build()).await
     }
 
     /// Orders that no kitchen accepted in time, the longest overdue first.
-    pub async fn overdue(
-        &self,
-        now: Timestamp,
-        count_max: u32,
-    ) -> Result<Vec<OrderId>, StoreError> {
+    pub async fn overdue(&self, now: Timestamp, count_max: u32) -> Result<Vec<OrderId>, StoreError> {
         let list = sql(
             "SELECT order_id FROM orders WHERE status = 'confirmed' AND hold_until <= $1 ORDER BY hold_until LIMIT $2",
         );
-        let rows = self
-            .database
-            .read()
-            .await?
-            .rows(list.bind(now.micros()).bind(count_max))
-            .await?;
-        rows.iter()
-            .map(|row| Ok(OrderId::stored(row.value("order_id")?)))
-            .collect()
+        let rows = self.database.read().await?.rows(list.bind(now.micros()).bind(count_max)).await?;
+        rows.iter().map(|row| Ok(OrderId::stored(row.value("order_id")?))).collect()
     }
 
     /// What Stock has still to be told, the oldest first.
-    pub async fn unsettled(
-        &self,
-        count_max: u32,
-    ) -> Result<Vec<(OrderId, Settlement)>, StoreError> {
-        let list = sql(
-            "SELECT order_id, settlement FROM orders WHERE settlement IS NOT NULL ORDER BY order_id LIMIT $1",
-        );
-        let rows = self
-            .database
-            .read()
-            .await?
-            .rows(list.bind(count_max))
-            .await?;
-        let entry = |row: &Row| {
-            Ok((
-                OrderId::stored(row.value("order_id")?),
-                row.parsed("settlement", Settlement::parse)?,
-            ))
-        };
+    pub async fn unsettled(&self, count_max: u32) -> Result<Vec<(OrderId, Settlement)>, StoreError> {
+        let list =
+            sql("SELECT order_id, settlement FROM orders WHERE settlement IS NOT NULL ORDER BY order_id LIMIT $1");
+        let rows = self.database.read().await?.rows(list.bind(count_max)).await?;
+        let entry =
+            |row: &Row| Ok((OrderId::stored(row.value("order_id")?), row.parsed("settlement", Settlement::parse)?));
         rows.iter().map(entry).collect()
     }
 
@@ -347,18 +288,14 @@ impl OrderStore {
         if let Some(order) = of {
             list.push(" AND e.order_id = ").push_value(order.as_str());
         }
-        list.push(" ORDER BY e.sequence LIMIT ")
-            .push_value(count_max);
+        list.push(" ORDER BY e.sequence LIMIT ").push_value(count_max);
         let mut tx = self.database.read().await?;
         let rows = tx.rows(list.build()).await?;
         let lines = lines_of(&mut tx, &rows).await?;
         rows.iter()
             .map(|row| {
                 let previous: Option<String> = row.value("previous_status")?;
-                Ok(OrderEvent {
-                    previous: previous.as_deref().and_then(Status::parse),
-                    order: order_of(row, &lines)?,
-                })
+                Ok(OrderEvent { previous: previous.as_deref().and_then(Status::parse), order: order_of(row, &lines)? })
             })
             .collect()
     }
@@ -411,24 +348,17 @@ async fn head(tx: &mut Transaction) -> Result<i64, StoreError> {
 }
 
 async fn next_sequence(tx: &mut Transaction) -> Result<i64, StoreError> {
-    match tx
-        .row(sql(
-            "UPDATE order_event_head SET sequence = sequence + 1 RETURNING sequence",
-        ))
-        .await?
-    {
+    match tx.row(sql("UPDATE order_event_head SET sequence = sequence + 1 RETURNING sequence")).await? {
         Some(row) => row.value("sequence"),
         None => Err(StoreError::corrupt("order_event_head is empty".to_owned())),
     }
 }
 
-async fn insert_event(
-    tx: &mut Transaction,
-    order: &Order,
-    previous: Option<Status>,
-) -> Result<(), StoreError> {
-    let insert = sql("INSERT INTO order_events (sequence, order_id, at, previous_status, status, kitchen, expected_at, reason) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)")
+async fn insert_event(tx: &mut Transaction, order: &Order, previous: Option<Status>) -> Result<(), StoreError> {
+    let insert = sql(
+        "INSERT INTO order_events (sequence, order_id, at, previous_status, status, kitchen, expected_at, reason) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
     .bind(order.sequence)
     .bind(order.id.as_str())
     .bind(order.updated_at.micros())
@@ -453,14 +383,8 @@ async fn many(tx: &mut Transaction, list: Statement) -> Result<Vec<Order>, Store
 }
 
 /// The lines of all orders that some rows name, in one go.
-async fn lines_of(
-    tx: &mut Transaction,
-    rows: &[Row],
-) -> Result<HashMap<String, Vec<Line>>, StoreError> {
-    let mut ids: Vec<String> = rows
-        .iter()
-        .map(|row| row.value("order_id"))
-        .collect::<Result<_, _>>()?;
+async fn lines_of(tx: &mut Transaction, rows: &[Row]) -> Result<HashMap<String, Vec<Line>>, StoreError> {
+    let mut ids: Vec<String> = rows.iter().map(|row| row.value("order_id")).collect::<Result<_, _>>()?;
     ids.sort_unstable();
     ids.dedup();
     let mut lines: HashMap<String, Vec<Line>> = HashMap::with_capacity(ids.len());
@@ -470,8 +394,7 @@ async fn lines_of(
     let mut list = StatementBuilder::new(
         "SELECT order_id, item_id, title, quantity, price_currency, price_micros, note FROM order_lines WHERE order_id IN ",
     );
-    list.push_list(ids.iter().map(String::as_str))
-        .push(" ORDER BY order_id, position");
+    list.push_list(ids.iter().map(String::as_str)).push(" ORDER BY order_id, position");
     for row in tx.rows(list.build()).await? {
         lines.entry(row.value("order_id")?).or_default().push(Line {
             item: ItemId::stored(row.value("item_id")?),
@@ -497,9 +420,7 @@ fn order_of(row: &Row, lines: &HashMap<String, Vec<Line>>) -> Result<Order, Stor
         updated_at: Timestamp::from_micros(row.value("updated_at")?),
         hold_until: Timestamp::from_micros(row.value("hold_until")?),
         kitchen: row.value::<Option<String>>("kitchen")?.map(Text::stored),
-        expected_at: row
-            .value::<Option<i64>>("expected_at")?
-            .map(Timestamp::from_micros),
+        expected_at: row.value::<Option<i64>>("expected_at")?.map(Timestamp::from_micros),
         reason: Text::stored(row.value("reason")?),
         sequence: row.value("sequence")?,
         id: OrderId::stored(id),

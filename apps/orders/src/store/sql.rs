@@ -16,10 +16,7 @@ pub(super) struct Statement {
 
 /// A statement without values yet.
 pub(super) fn sql(text: &'static str) -> Statement {
-    Statement {
-        text: text.into_sql_str(),
-        values: Vec::new(),
-    }
+    Statement { text: text.into_sql_str(), values: Vec::new() }
 }
 
 impl Statement {
@@ -30,21 +27,17 @@ impl Statement {
     }
 
     fn for_sqlite(self) -> Query<'static, Sqlite, SqliteArguments> {
-        self.values
-            .into_iter()
-            .fold(sqlx::query(self.text), |query, value| match value {
-                Value::Int(int) => query.bind(int),
-                Value::Text(text) => query.bind(text),
-            })
+        self.values.into_iter().fold(sqlx::query(self.text), |query, value| match value {
+            Value::Int(int) => query.bind(int),
+            Value::Text(text) => query.bind(text),
+        })
     }
 
     fn for_postgres(self) -> Query<'static, Postgres, PgArguments> {
-        self.values
-            .into_iter()
-            .fold(sqlx::query(self.text), |query, value| match value {
-                Value::Int(int) => query.bind(int),
-                Value::Text(text) => query.bind(text),
-            })
+        self.values.into_iter().fold(sqlx::query(self.text), |query, value| match value {
+            Value::Int(int) => query.bind(int),
+            Value::Text(text) => query.bind(text),
+        })
     }
 }
 
@@ -58,10 +51,7 @@ pub(super) struct StatementBuilder {
 
 impl StatementBuilder {
     pub(super) fn new(text: &'static str) -> Self {
-        Self {
-            text: text.to_owned(),
-            values: Vec::new(),
-        }
+        Self { text: text.to_owned(), values: Vec::new() }
     }
 
     /// Adds text.
@@ -79,10 +69,7 @@ impl StatementBuilder {
     }
 
     /// Adds a list of placeholders in parentheses, as `IN` wants it. The list must not be empty.
-    pub(super) fn push_list<V: Into<Value>>(
-        &mut self,
-        values: impl IntoIterator<Item = V>,
-    ) -> &mut Self {
+    pub(super) fn push_list<V: Into<Value>>(&mut self, values: impl IntoIterator<Item = V>) -> &mut Self {
         self.text.push('(');
         for (index, value) in values.into_iter().enumerate() {
             if index > 0 {
@@ -95,10 +82,7 @@ impl StatementBuilder {
     }
 
     pub(super) fn build(self) -> Statement {
-        Statement {
-            text: AssertSqlSafe(self.text).into_sql_str(),
-            values: self.values,
-        }
+        Statement { text: AssertSqlSafe(self.text).into_sql_str(), values: self.values }
     }
 }
 
@@ -149,10 +133,7 @@ impl Row {
     /// The value of a column: an `i64`, a `String`, or an `Option` of them.
     pub(super) fn value<T>(&self, column: &str) -> Result<T, StoreError>
     where
-        T: for<'r> Decode<'r, Sqlite>
-            + Type<Sqlite>
-            + for<'r> Decode<'r, Postgres>
-            + Type<Postgres>,
+        T: for<'r> Decode<'r, Sqlite> + Type<Sqlite> + for<'r> Decode<'r, Postgres> + Type<Postgres>,
     {
         match self {
             Self::Sqlite(row) => Ok(row.try_get(column)?),
@@ -161,11 +142,7 @@ impl Row {
     }
 
     /// The value of a column, as a type of the domain makes it out.
-    pub(super) fn parsed<T>(
-        &self,
-        column: &str,
-        parse: impl FnOnce(&str) -> Option<T>,
-    ) -> Result<T, StoreError> {
+    pub(super) fn parsed<T>(&self, column: &str, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, StoreError> {
         let text: String = self.value(column)?;
         parse(&text).ok_or_else(|| StoreError::corrupt(format!("column {column} holds {text:?}")))
     }
@@ -181,30 +158,16 @@ impl Transaction {
     /// Executes a statement; how many rows it changed.
     pub(super) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
         Ok(match self {
-            Self::Sqlite(tx) => statement
-                .for_sqlite()
-                .execute::<&mut SqliteConnection>(tx)
-                .await?
-                .rows_affected(),
-            Self::Postgres(tx) => statement
-                .for_postgres()
-                .execute::<&mut PgConnection>(tx)
-                .await?
-                .rows_affected(),
+            Self::Sqlite(tx) => statement.for_sqlite().execute::<&mut SqliteConnection>(tx).await?.rows_affected(),
+            Self::Postgres(tx) => statement.for_postgres().execute::<&mut PgConnection>(tx).await?.rows_affected(),
         })
     }
 
     /// Executes several statements without values.
     pub(super) async fn run_script(&mut self, script: &'static str) -> Result<(), StoreError> {
         match self {
-            Self::Sqlite(tx) => sqlx::raw_sql(script)
-                .execute::<&mut SqliteConnection, _>(tx)
-                .await
-                .map(drop)?,
-            Self::Postgres(tx) => sqlx::raw_sql(script)
-                .execute::<&mut PgConnection, _>(tx)
-                .await
-                .map(drop)?,
+            Self::Sqlite(tx) => sqlx::raw_sql(script).execute::<&mut SqliteConnection, _>(tx).await.map(drop)?,
+            Self::Postgres(tx) => sqlx::raw_sql(script).execute::<&mut PgConnection, _>(tx).await.map(drop)?,
         }
         Ok(())
     }
@@ -213,17 +176,11 @@ impl Transaction {
     pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
         Ok(match self {
             Self::Sqlite(tx) => {
-                let rows = statement
-                    .for_sqlite()
-                    .fetch_all::<&mut SqliteConnection>(tx)
-                    .await?;
+                let rows = statement.for_sqlite().fetch_all::<&mut SqliteConnection>(tx).await?;
                 rows.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(tx) => {
-                let rows = statement
-                    .for_postgres()
-                    .fetch_all::<&mut PgConnection>(tx)
-                    .await?;
+                let rows = statement.for_postgres().fetch_all::<&mut PgConnection>(tx).await?;
                 rows.into_iter().map(Row::Postgres).collect()
             }
         })
@@ -232,16 +189,12 @@ impl Transaction {
     /// Executes a statement which gives one row or none.
     pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<Row>, StoreError> {
         Ok(match self {
-            Self::Sqlite(tx) => statement
-                .for_sqlite()
-                .fetch_optional::<&mut SqliteConnection>(tx)
-                .await?
-                .map(Row::Sqlite),
-            Self::Postgres(tx) => statement
-                .for_postgres()
-                .fetch_optional::<&mut PgConnection>(tx)
-                .await?
-                .map(Row::Postgres),
+            Self::Sqlite(tx) => {
+                statement.for_sqlite().fetch_optional::<&mut SqliteConnection>(tx).await?.map(Row::Sqlite)
+            }
+            Self::Postgres(tx) => {
+                statement.for_postgres().fetch_optional::<&mut PgConnection>(tx).await?.map(Row::Postgres)
+            }
         })
     }
 
@@ -264,10 +217,7 @@ pub struct StoreError {
 
 impl StoreError {
     pub(super) fn corrupt(what: String) -> Self {
-        Self {
-            unavailable: false,
-            source: what.into(),
-        }
+        Self { unavailable: false, source: what.into() }
     }
 
     /// The same may well succeed a little later: the database was busy, restarting or out of reach.
@@ -281,36 +231,25 @@ impl From<sqlx::Error> for StoreError {
         // SQLSTATE classes: 08 connection, 40 rolled back (deadlock, serialization), 53 resources, 57 operator
         // intervention. Primary result codes of SQLite: 5 busy, 6 locked.
         let unavailable = match &error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::PoolTimedOut
-            | sqlx::Error::PoolClosed
-            | sqlx::Error::WorkerCrashed => true,
+            sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => {
+                true
+            }
             sqlx::Error::Database(database) => database.code().is_some_and(|code| {
                 if database.try_downcast_ref::<PgDatabaseError>().is_some() {
-                    ["08", "40", "53", "57"]
-                        .iter()
-                        .any(|class| code.starts_with(class))
+                    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
                 } else {
-                    code.parse::<u32>()
-                        .is_ok_and(|code| matches!(code & 0xff, 5 | 6))
+                    code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6))
                 }
             }),
             _ => false,
         };
-        Self {
-            unavailable,
-            source: error.into(),
-        }
+        Self { unavailable, source: error.into() }
     }
 }
 
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let state = if self.unavailable {
-            "is not available"
-        } else {
-            "failed"
-        };
+        let state = if self.unavailable { "is not available" } else { "failed" };
         write!(f, "the database {state}: {}", self.source)
     }
 }

@@ -3,8 +3,8 @@
 use super::database::Database;
 use super::sql::{Row, StoreError, Transaction, sql};
 use crate::domain::{
-    Adjustment, Currency, Item, ItemId, Money, NewReservation, Quantity, Reservation,
-    ReservationId, ReservationLine, ReservationState, Shortage, Timestamp,
+    Adjustment, Currency, Item, ItemId, Money, NewReservation, Quantity, Reservation, ReservationId, ReservationLine,
+    ReservationState, Shortage, Timestamp,
 };
 
 /// Stock's part of a database. Cloning shares it.
@@ -65,8 +65,10 @@ impl StockStore {
         let mut tx = self.database.write().await?;
         let mut new = 0;
         for item in items {
-            let insert = sql("INSERT INTO stock_items (item_id, title, price_currency, price_micros, on_hand, reserved, updated_at) \
-                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (item_id) DO NOTHING")
+            let insert = sql(
+                "INSERT INTO stock_items (item_id, title, price_currency, price_micros, on_hand, reserved, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (item_id) DO NOTHING",
+            )
             .bind(item.id.as_str())
             .bind(item.title.as_str())
             .bind(item.unit_price.currency().as_str())
@@ -81,11 +83,7 @@ impl StockStore {
     }
 
     /// Changes how many of an item are on the shelf. With a key, the same adjustment again changes nothing more.
-    pub async fn adjust(
-        &self,
-        adjustment: &Adjustment,
-        now: Timestamp,
-    ) -> Result<Item, AdjustError> {
+    pub async fn adjust(&self, adjustment: &Adjustment, now: Timestamp) -> Result<Item, AdjustError> {
         let mut tx = self.database.write().await?;
         let Some(item) = item(&mut tx, &adjustment.item).await? else {
             return Err(AdjustError::NotFound);
@@ -109,16 +107,12 @@ impl StockStore {
                     return Err(AdjustError::KeyReused);
                 }
                 // Read again: in PostgreSQL we may have waited for the first of the two calls.
-                return self::item(&mut tx, &adjustment.item)
-                    .await?
-                    .ok_or(AdjustError::NotFound);
+                return self::item(&mut tx, &adjustment.item).await?.ok_or(AdjustError::NotFound);
             }
         }
-        let change = sql(
-            "UPDATE stock_items SET on_hand = on_hand + $1, updated_at = $2 \
+        let change = sql("UPDATE stock_items SET on_hand = on_hand + $1, updated_at = $2 \
              WHERE item_id = $3 AND on_hand + $1 >= reserved \
-             RETURNING item_id, title, price_currency, price_micros, on_hand, reserved, updated_at",
-        )
+             RETURNING item_id, title, price_currency, price_micros, on_hand, reserved, updated_at")
         .bind(adjustment.change)
         .bind(now.micros())
         .bind(adjustment.item.as_str());
@@ -132,17 +126,11 @@ impl StockStore {
 
     /// Sets goods aside, all or none. The same reservation again gives what the first gave; if it has expired meanwhile, it is
     /// tried anew.
-    pub async fn reserve(
-        &self,
-        new: &NewReservation,
-        now: Timestamp,
-    ) -> Result<Reservation, ReserveError> {
+    pub async fn reserve(&self, new: &NewReservation, now: Timestamp) -> Result<Reservation, ReserveError> {
         let mut tx = self.database.write().await?;
         let expires_at = now.plus(new.hold);
-        let insert = sql(
-            "INSERT INTO stock_reservations (reservation_id, state, created_at, expires_at) \
-             VALUES ($1, 'held', $2, $3) ON CONFLICT (reservation_id) DO NOTHING",
-        )
+        let insert = sql("INSERT INTO stock_reservations (reservation_id, state, created_at, expires_at) \
+             VALUES ($1, 'held', $2, $3) ON CONFLICT (reservation_id) DO NOTHING")
         .bind(new.id.as_str())
         .bind(now.micros())
         .bind(expires_at.micros());
@@ -152,11 +140,7 @@ impl StockStore {
                 return Err(StoreError::corrupt(format!("{} vanished", new.id)).into());
             };
             let same_goods = existing.lines.len() == new.lines.len()
-                && existing
-                    .lines
-                    .iter()
-                    .zip(&new.lines)
-                    .all(|(old, new)| (&old.item, old.quantity) == (&new.0, new.1));
+                && existing.lines.iter().zip(&new.lines).all(|(old, new)| (&old.item, old.quantity) == (&new.0, new.1));
             if !same_goods {
                 return Err(ReserveError::IdReused);
             }
@@ -167,29 +151,20 @@ impl StockStore {
                 ReservationState::Held | ReservationState::Committed => return Ok(existing),
                 ReservationState::Released => return Err(ReserveError::Released),
                 ReservationState::Expired => {
-                    if !turn(
-                        &mut tx,
-                        &new.id,
-                        ReservationState::Expired,
-                        ReservationState::Held,
-                    )
-                    .await?
-                    {
+                    if !turn(&mut tx, &new.id, ReservationState::Expired, ReservationState::Held).await? {
                         // Revived by somebody else between our looking and our asking.
-                        return reservation(&mut tx, &new.id).await?.ok_or_else(|| {
-                            StoreError::corrupt(format!("{} vanished", new.id)).into()
-                        });
+                        return reservation(&mut tx, &new.id)
+                            .await?
+                            .ok_or_else(|| StoreError::corrupt(format!("{} vanished", new.id)).into());
                     }
-                    let renew = sql("UPDATE stock_reservations SET created_at = $1, expires_at = $2 WHERE reservation_id = $3")
-                        .bind(now.micros())
-                        .bind(expires_at.micros())
-                        .bind(new.id.as_str());
+                    let renew =
+                        sql("UPDATE stock_reservations SET created_at = $1, expires_at = $2 WHERE reservation_id = $3")
+                            .bind(now.micros())
+                            .bind(expires_at.micros())
+                            .bind(new.id.as_str());
                     tx.run(renew).await?;
-                    tx.run(
-                        sql("DELETE FROM stock_reservation_lines WHERE reservation_id = $1")
-                            .bind(new.id.as_str()),
-                    )
-                    .await?;
+                    tx.run(sql("DELETE FROM stock_reservation_lines WHERE reservation_id = $1").bind(new.id.as_str()))
+                        .await?;
                 }
             }
         }
@@ -208,40 +183,25 @@ impl StockStore {
             tx.run(insert).await?;
         }
         tx.commit().await?;
-        Ok(Reservation {
-            id: new.id.clone(),
-            state: ReservationState::Held,
-            lines,
-            created_at: now,
-            expires_at,
-        })
+        Ok(Reservation { id: new.id.clone(), state: ReservationState::Held, lines, created_at: now, expires_at })
     }
 
     /// Takes reserved goods off the shelf. Again, it changes nothing more.
-    pub async fn commit(
-        &self,
-        id: &ReservationId,
-        now: Timestamp,
-    ) -> Result<Reservation, SettleError> {
+    pub async fn commit(&self, id: &ReservationId, now: Timestamp) -> Result<Reservation, SettleError> {
         let mut tx = self.database.write().await?;
         let Some(mut reserved) = reservation(&mut tx, id).await? else {
             return Err(SettleError::NotFound);
         };
-        let turned = reserved.expires_at > now
-            && turn(
-                &mut tx,
-                id,
-                ReservationState::Held,
-                ReservationState::Committed,
-            )
-            .await?;
+        let turned =
+            reserved.expires_at > now && turn(&mut tx, id, ReservationState::Held, ReservationState::Committed).await?;
         if turned {
             for line in in_order(&reserved.lines) {
-                let change = sql("UPDATE stock_items SET on_hand = on_hand - $1, reserved = reserved - $1, updated_at = $2 \
+                let change =
+                    sql("UPDATE stock_items SET on_hand = on_hand - $1, reserved = reserved - $1, updated_at = $2 \
                      WHERE item_id = $3")
-                .bind(line.quantity.get())
-                .bind(now.micros())
-                .bind(line.item.as_str());
+                    .bind(line.quantity.get())
+                    .bind(now.micros())
+                    .bind(line.item.as_str());
                 tx.run(change).await?;
             }
             tx.commit().await?;
@@ -249,11 +209,7 @@ impl StockStore {
             return Ok(reserved);
         }
         let expired = expire(&mut tx, &reserved, now).await?;
-        let state = if expired {
-            ReservationState::Expired
-        } else {
-            state(&mut tx, id).await?
-        };
+        let state = if expired { ReservationState::Expired } else { state(&mut tx, id).await? };
         tx.commit().await?;
         match state {
             ReservationState::Committed => Ok(Reservation { state, ..reserved }),
@@ -262,34 +218,17 @@ impl StockStore {
     }
 
     /// Gives reserved goods back. Again, or after they expired, it changes nothing.
-    pub async fn release(
-        &self,
-        id: &ReservationId,
-        now: Timestamp,
-    ) -> Result<Reservation, SettleError> {
+    pub async fn release(&self, id: &ReservationId, now: Timestamp) -> Result<Reservation, SettleError> {
         let mut tx = self.database.write().await?;
         let Some(mut reserved) = reservation(&mut tx, id).await? else {
             return Err(SettleError::NotFound);
         };
-        if turn(
-            &mut tx,
-            id,
-            ReservationState::Held,
-            ReservationState::Released,
-        )
-        .await?
-        {
+        if turn(&mut tx, id, ReservationState::Held, ReservationState::Released).await? {
             give_back(&mut tx, &reserved, now).await?;
             reserved.state = ReservationState::Released;
         } else {
             // An expired one becomes released, so that a late Reserve of the same id does not revive it.
-            turn(
-                &mut tx,
-                id,
-                ReservationState::Expired,
-                ReservationState::Released,
-            )
-            .await?;
+            turn(&mut tx, id, ReservationState::Expired, ReservationState::Released).await?;
             reserved.state = state(&mut tx, id).await?;
         }
         tx.commit().await?;
@@ -326,23 +265,13 @@ impl StockStore {
     }
 
     /// Items in the order of their ids, beginning after one.
-    pub async fn items(
-        &self,
-        after: Option<&str>,
-        count_max: u32,
-    ) -> Result<Vec<Item>, StoreError> {
-        let list = sql("SELECT item_id, title, price_currency, price_micros, on_hand, reserved, updated_at FROM stock_items \
+    pub async fn items(&self, after: Option<&str>, count_max: u32) -> Result<Vec<Item>, StoreError> {
+        let list =
+            sql("SELECT item_id, title, price_currency, price_micros, on_hand, reserved, updated_at FROM stock_items \
              WHERE item_id > $1 ORDER BY item_id LIMIT $2")
-        .bind(after.unwrap_or_default())
-        .bind(count_max);
-        self.database
-            .read()
-            .await?
-            .rows(list)
-            .await?
-            .iter()
-            .map(item_of)
-            .collect()
+            .bind(after.unwrap_or_default())
+            .bind(count_max);
+        self.database.read().await?.rows(list).await?.iter().map(item_of).collect()
     }
 
     /// Finds a reservation.
@@ -379,55 +308,29 @@ async fn take(
             }
             None => {
                 let available = item(tx, id).await?.map(|item| item.available());
-                short.push(Shortage {
-                    item: id.clone(),
-                    wanted: quantity.get(),
-                    available,
-                });
+                short.push(Shortage { item: id.clone(), wanted: quantity.get(), available });
             }
         }
     }
-    if short.is_empty() {
-        Ok(lines.into_iter().flatten().collect())
-    } else {
-        Err(ReserveError::Short(short))
-    }
+    if short.is_empty() { Ok(lines.into_iter().flatten().collect()) } else { Err(ReserveError::Short(short)) }
 }
 
 /// Ends a reservation whose time is over and gives its goods back; whether that was to be done.
-async fn expire(
-    tx: &mut Transaction,
-    reserved: &Reservation,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
+async fn expire(tx: &mut Transaction, reserved: &Reservation, now: Timestamp) -> Result<bool, StoreError> {
     let due = reserved.state == ReservationState::Held && reserved.expires_at <= now;
-    if !due
-        || !turn(
-            tx,
-            &reserved.id,
-            ReservationState::Held,
-            ReservationState::Expired,
-        )
-        .await?
-    {
+    if !due || !turn(tx, &reserved.id, ReservationState::Held, ReservationState::Expired).await? {
         return Ok(false);
     }
     give_back(tx, reserved, now).await?;
     Ok(true)
 }
 
-async fn give_back(
-    tx: &mut Transaction,
-    reserved: &Reservation,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn give_back(tx: &mut Transaction, reserved: &Reservation, now: Timestamp) -> Result<(), StoreError> {
     for line in in_order(&reserved.lines) {
-        let change = sql(
-            "UPDATE stock_items SET reserved = reserved - $1, updated_at = $2 WHERE item_id = $3",
-        )
-        .bind(line.quantity.get())
-        .bind(now.micros())
-        .bind(line.item.as_str());
+        let change = sql("UPDATE stock_items SET reserved = reserved - $1, updated_at = $2 WHERE item_id = $3")
+            .bind(line.quantity.get())
+            .bind(now.micros())
+            .bind(line.item.as_str());
         tx.run(change).await?;
     }
     Ok(())
@@ -440,17 +343,15 @@ async fn turn(
     from: ReservationState,
     to: ReservationState,
 ) -> Result<bool, StoreError> {
-    let turn =
-        sql("UPDATE stock_reservations SET state = $1 WHERE reservation_id = $2 AND state = $3")
-            .bind(to.as_str())
-            .bind(id.as_str())
-            .bind(from.as_str());
+    let turn = sql("UPDATE stock_reservations SET state = $1 WHERE reservation_id = $2 AND state = $3")
+        .bind(to.as_str())
+        .bind(id.as_str())
+        .bind(from.as_str());
     Ok(tx.run(turn).await? == 1)
 }
 
 async fn state(tx: &mut Transaction, id: &ReservationId) -> Result<ReservationState, StoreError> {
-    let state =
-        sql("SELECT state FROM stock_reservations WHERE reservation_id = $1").bind(id.as_str());
+    let state = sql("SELECT state FROM stock_reservations WHERE reservation_id = $1").bind(id.as_str());
     match tx.row(state).await? {
         Some(row) => row.parsed("state", ReservationState::parse),
         None => Err(StoreError::corrupt(format!("{id} vanished"))),
@@ -458,20 +359,16 @@ async fn state(tx: &mut Transaction, id: &ReservationId) -> Result<ReservationSt
 }
 
 async fn item(tx: &mut Transaction, id: &ItemId) -> Result<Option<Item>, StoreError> {
-    let find = sql("SELECT item_id, title, price_currency, price_micros, on_hand, reserved, updated_at FROM stock_items \
+    let find =
+        sql("SELECT item_id, title, price_currency, price_micros, on_hand, reserved, updated_at FROM stock_items \
          WHERE item_id = $1")
-    .bind(id.as_str());
+        .bind(id.as_str());
     tx.row(find).await?.as_ref().map(item_of).transpose()
 }
 
-async fn reservation(
-    tx: &mut Transaction,
-    id: &ReservationId,
-) -> Result<Option<Reservation>, StoreError> {
-    let find = sql(
-        "SELECT state, created_at, expires_at FROM stock_reservations WHERE reservation_id = $1",
-    )
-    .bind(id.as_str());
+async fn reservation(tx: &mut Transaction, id: &ReservationId) -> Result<Option<Reservation>, StoreError> {
+    let find =
+        sql("SELECT state, created_at, expires_at FROM stock_reservations WHERE reservation_id = $1").bind(id.as_str());
     let Some(head) = tx.row(find).await? else {
         return Ok(None);
     };

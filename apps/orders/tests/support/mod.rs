@@ -1,18 +1,12 @@
 //! What the tests of the order system share: databases of every kind, and a shop's clock.
-#![allow(
-    dead_code,
-    unreachable_pub,
-    reason = "each test program uses its own part of this"
-)]
+#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
 
 pub mod postgres;
 
 use std::time::Duration;
 
 use orders::clock::Clock;
-use orders::domain::{
-    Currency, ItemId, Line, Money, Order, OrderId, Quantity, Status, Text, Timestamp,
-};
+use orders::domain::{Currency, ItemId, Line, Money, Order, OrderId, Quantity, Status, Text, Timestamp};
 use orders::store::{Database, DatabaseUrl};
 
 /// The databases that every test of a store runs on.
@@ -36,20 +30,13 @@ impl TestDatabase {
     pub async fn create(kind: Kind) -> Result<Self, postgres::Skipped> {
         let directory = (kind == Kind::SqliteFile).then(|| tempfile::tempdir().unwrap());
         let url = match kind {
-            Kind::SqliteFile => {
-                DatabaseUrl::File(directory.as_ref().unwrap().path().join("orders.db"))
-            }
+            Kind::SqliteFile => DatabaseUrl::File(directory.as_ref().unwrap().path().join("orders.db")),
             Kind::SqliteMemory => DatabaseUrl::Memory,
             Kind::Postgres => DatabaseUrl::Postgres(postgres::fresh_database()?),
         };
         let clock = Clock::by_hand(Timestamp::from_parts(1_764_000_000, 0).unwrap());
         let database = Database::open(&url, clock.now()).await.unwrap();
-        Ok(Self {
-            database,
-            url,
-            clock,
-            _directory: directory,
-        })
+        Ok(Self { database, url, clock, _directory: directory })
     }
 }
 
@@ -70,10 +57,7 @@ pub fn order(clock: &Clock, chance: u64, customer: &str) -> Order {
         id: OrderId::new(now, chance),
         customer: text(customer),
         status: Status::Confirmed,
-        lines: vec![
-            line("items/scone", 330, 2, ""),
-            line("items/espresso", 240, 1, "it's \"short\""),
-        ],
+        lines: vec![line("items/scone", 330, 2, ""), line("items/espresso", 240, 1, "it's \"short\"")],
         total: Money::from_cents(Currency::EUR, 900),
         note: text("by the window"),
         created_at: now,

@@ -29,28 +29,13 @@ impl fmt::Display for Skipped {
 pub fn fresh_database() -> Result<String, Skipped> {
     static SERVER: OnceLock<Result<Server, Skipped>> = OnceLock::new();
     static DATABASES: AtomicU32 = AtomicU32::new(0);
-    let server = SERVER
-        .get_or_init(Server::start)
-        .as_ref()
-        .map_err(Clone::clone)?;
+    let server = SERVER.get_or_init(Server::start).as_ref().map_err(Clone::clone)?;
     let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
     server.run(
         "psql",
-        &[
-            "-h",
-            server.socket(),
-            "-U",
-            "shop",
-            "-d",
-            "postgres",
-            "-qc",
-            &format!("CREATE DATABASE {name}"),
-        ],
+        &["-h", server.socket(), "-U", "shop", "-d", "postgres", "-qc", &format!("CREATE DATABASE {name}")],
     )?;
-    Ok(format!(
-        "postgres:///{name}?host={}&user=shop&sslmode=disable",
-        server.socket()
-    ))
+    Ok(format!("postgres:///{name}?host={}&user=shop&sslmode=disable", server.socket()))
 }
 
 /// Says on the terminal that a test did nothing, past the test harness, which would swallow it.
@@ -60,9 +45,7 @@ pub fn report(test: &str, skipped: &Skipped) {
         "{test} needs PostgreSQL: {skipped}"
     );
     let line = format!("skipped on PostgreSQL: {test}: {skipped}\n");
-    std::io::stderr()
-        .write_all(line.as_bytes())
-        .expect("standard error is open");
+    std::io::stderr().write_all(line.as_bytes()).expect("standard error is open");
 }
 
 struct Server {
@@ -75,15 +58,12 @@ struct Server {
 
 impl Server {
     fn start() -> Result<Self, Skipped> {
-        let binaries =
-            find_binaries().ok_or_else(|| Skipped("initdb and pg_ctl were not found".into()))?;
-        let directory = tempfile::tempdir()
-            .map_err(|error| Skipped(format!("no temporary directory: {error}")))?
-            .keep();
+        let binaries = find_binaries().ok_or_else(|| Skipped("initdb and pg_ctl were not found".into()))?;
+        let directory =
+            tempfile::tempdir().map_err(|error| Skipped(format!("no temporary directory: {error}")))?.keep();
         let user = unprivileged_user()?;
         if let Some((uid, gid)) = user {
-            chown(&directory, Some(uid), Some(gid))
-                .map_err(|error| Skipped(format!("chown failed: {error}")))?;
+            chown(&directory, Some(uid), Some(gid)).map_err(|error| Skipped(format!("chown failed: {error}")))?;
         }
         fs::set_permissions(&directory, fs::Permissions::from_mode(0o711)).unwrap();
         let (cluster, log) = (directory.join("cluster"), directory.join("log"));
@@ -115,35 +95,19 @@ impl Server {
         }
         // A Ctrl-C meant for the tests must not reach the shell before it has tidied up.
         command.process_group(0);
-        let mut shell = command
-            .spawn()
-            .map_err(|error| Skipped(format!("sh did not start: {error}")))?;
+        let mut shell = command.spawn().map_err(|error| Skipped(format!("sh did not start: {error}")))?;
         let lifeline = shell.stdin.take().expect("piped above");
         let mut answer = [0; 6];
-        let said = shell
-            .stdout
-            .take()
-            .expect("piped above")
-            .read_exact(&mut answer);
+        let said = shell.stdout.take().expect("piped above").read_exact(&mut answer);
         if said.is_err() || &answer != b"ready\n" {
             let log = fs::read_to_string(&log).unwrap_or_default();
-            return Err(Skipped(format!(
-                "the server did not start: {}",
-                log.lines().last().unwrap_or("no log")
-            )));
+            return Err(Skipped(format!("the server did not start: {}", log.lines().last().unwrap_or("no log"))));
         }
-        Ok(Self {
-            binaries,
-            directory,
-            user,
-            _lifeline: lifeline,
-        })
+        Ok(Self { binaries, directory, user, _lifeline: lifeline })
     }
 
     fn socket(&self) -> &str {
-        self.directory
-            .to_str()
-            .expect("temporary directories have plain names")
+        self.directory.to_str().expect("temporary directories have plain names")
     }
 
     fn run(&self, program: &str, arguments: &[&str]) -> Result<(), Skipped> {
@@ -152,42 +116,26 @@ impl Server {
         if let Some((uid, gid)) = self.user {
             command.uid(uid).gid(gid);
         }
-        let output = command
-            .output()
-            .map_err(|error| Skipped(format!("{program} did not start: {error}")))?;
+        let output = command.output().map_err(|error| Skipped(format!("{program} did not start: {error}")))?;
         if output.status.success() {
             return Ok(());
         }
-        Err(Skipped(format!(
-            "{program} failed: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        )))
+        Err(Skipped(format!("{program} failed: {}", String::from_utf8_lossy(&output.stderr).trim())))
     }
 }
 
 /// The directory of the newest server.
 fn find_binaries() -> Option<PathBuf> {
-    let debian = fs::read_dir("/usr/lib/postgresql")
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path().join("bin"));
+    let debian =
+        fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let mut found: Vec<_> = debian.collect();
     found.sort_by_key(|path| {
-        path.components()
-            .nth_back(1)
-            .and_then(|version| version.as_os_str().to_str()?.parse::<u32>().ok())
+        path.components().nth_back(1).and_then(|version| version.as_os_str().to_str()?.parse::<u32>().ok())
     });
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let all = found
-        .into_iter()
-        .rev()
-        .chain(std::env::split_paths(&path).collect::<Vec<_>>());
-    all.into_iter().find(|directory| {
-        ["initdb", "pg_ctl", "psql"]
-            .iter()
-            .all(|program| directory.join(program).is_file())
-    })
+    let all = found.into_iter().rev().chain(std::env::split_paths(&path).collect::<Vec<_>>());
+    all.into_iter()
+        .find(|directory| ["initdb", "pg_ctl", "psql"].iter().all(|program| directory.join(program).is_file()))
 }
 
 /// Whom to become, if we are root.
@@ -198,17 +146,12 @@ fn unprivileged_user() -> Result<Option<(u32, u32)>, Skipped> {
     }
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     for name in ["postgres", "nobody"] {
-        let fields = users
-            .lines()
-            .map(|line| line.split(':').collect::<Vec<_>>())
-            .find(|fields| fields[0] == name);
+        let fields = users.lines().map(|line| line.split(':').collect::<Vec<_>>()).find(|fields| fields[0] == name);
         if let Some([_, _, uid, gid, ..]) = fields.as_deref()
             && let (Ok(uid), Ok(gid)) = (uid.parse(), gid.parse())
         {
             return Ok(Some((uid, gid)));
         }
     }
-    Err(Skipped(
-        "PostgreSQL does not run as root, and there is neither a user postgres nor nobody".into(),
-    ))
+    Err(Skipped("PostgreSQL does not run as root, and there is neither a user postgres nor nobody".into()))
 }
