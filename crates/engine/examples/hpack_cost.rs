@@ -237,7 +237,7 @@ fn huffman_digits(text: &str) -> Vec<u8> {
             _ => bits += "101101",
         }
     }
-    while bits.len() % 8 != 0 {
+    while !bits.len().is_multiple_of(8) {
         bits.push('1');
     }
     bits.as_bytes()

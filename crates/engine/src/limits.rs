@@ -29,8 +29,9 @@ pub struct Limits {
     pub resets_remembered: usize,
 
     // Frames
-    /// Largest frame payload we accept, announced as SETTINGS_MAX_FRAME_SIZE (2^14 to 2^24 − 1). Big messages need
-    /// fewer frames; DATA is passed on as it arrives, so no buffer of this size is needed. Default 64 KiB.
+    /// Largest frame payload we accept, announced as SETTINGS_MAX_FRAME_SIZE (2^14 to 2^24 − 1). DATA is passed on
+    /// as it arrives, so larger frames would save little; the standard's minimum bounds what a peer makes us hold.
+    /// Default 16 KiB.
     pub frame_bytes_max: u32,
     /// Largest DATA payload we put into one frame, even if the peer takes more. Keeps one big message from
     /// holding up its neighbours for long. Default 64 KiB.
@@ -252,7 +253,7 @@ impl Default for Limits {
             streams_assumed: 100,
             stream_id_max: 3 << 29,
             resets_remembered: 256,
-            frame_bytes_max: 64 << 10,
+            frame_bytes_max: 16 << 10,
             frame_send_bytes_max: 64 << 10,
             settings_entries_max: 32,
             header_list_bytes_max: 16 << 10,

@@ -3,6 +3,7 @@
 //! A service is a `.proto` file and an `impl`; [`Server`] answers calls of it and [`Channel`] makes them.
 
 // Generated code names this crate by its public name, also in here.
+#[allow(unused_extern_crates, reason = "the services offered here are generated too")]
 extern crate self as polywire;
 
 mod client;
@@ -22,7 +23,7 @@ pub use polywire_engine::{Limits, limits};
 
 pub use crate::{
     client::{
-        BidiStreamingCall, Channel, ChannelBuilder, ChannelState, ClientStreamingCall, InvalidTarget, Response,
+        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget, Response,
         ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     driver::Driver,
     server::ServerHandle,
-    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::ClientTls},
+    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::{ClientHandshake, ClientTls, TlsConfigError}},
 };
 
 /// A client's lasting relation to a target. Cheap to clone; all clones share the connections.
@@ -54,10 +54,34 @@ pub enum ChannelState {
     TransientFailure,
 }
 
+/// Why there is no channel.
+#[derive(Debug)]
+pub enum ChannelError {
+    /// The target cannot be understood.
+    Target(InvalidTarget),
+    /// The target asks for TLS, no roots were given by [`ChannelBuilder::tls`], and the feature `system-roots` is off.
+    NoRoots,
+    /// The TLS configuration does not work.
+    Tls(TlsConfigError),
+}
+
+impl fmt::Display for ChannelError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(error) => error.fmt(f),
+            Self::NoRoots => f.write_str("an https target needs roots: call ChannelBuilder::tls"),
+            Self::Tls(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ChannelError {}
+
 /// Settings of a channel before it exists.
 pub struct ChannelBuilder {
     target: Target,
     options: Options,
+    tls: Option<ClientTls>,
 }
 
 pub(crate) struct Options {
@@ -66,7 +90,6 @@ pub(crate) struct Options {
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
     pub(crate) codec: Codec,
-    pub(crate) tls: Option<ClientTls>,
     pub(crate) user_agent: String,
     pub(crate) authority: Option<String>,
     pub(crate) timeout: Option<Duration>,
@@ -79,6 +102,7 @@ pub(crate) struct Options {
 pub(crate) struct Inner {
     target: Target,
     pub(crate) options: Options,
+    tls: Option<ClientHandshake>,
     config: Arc<Config>,
     state: Mutex<State>,
     /// Calls in `State::waiting`, to be looked at without the lock.
@@ -113,21 +137,21 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const TEMPLATES_MAX: usize = 4096;
 
 impl Channel {
-    /// A channel to `dns:///host:port` (also without the scheme), `unix:path`, `http://host:port` or, with TLS and the roots
-    /// given in [`ChannelBuilder::tls`], `https://host:port`.
+    /// A channel to `dns:///host:port` (also without the scheme), `unix:path`, `http://host:port` or, with TLS and the
+    /// system's roots, `https://host:port`.
     ///
     /// # Errors
     /// When the target cannot be understood.
-    pub fn to(target: impl AsRef<str>) -> Result<Self, InvalidTarget> {
-        Ok(Self::builder(target)?.build())
+    pub fn to(target: impl AsRef<str>) -> Result<Self, ChannelError> {
+        Self::builder(target)?.build()
     }
 
     /// A channel with settings of its own.
     ///
     /// # Errors
     /// When the target cannot be understood.
-    pub fn builder(target: impl AsRef<str>) -> Result<ChannelBuilder, InvalidTarget> {
-        Ok(ChannelBuilder::new(Target::parse(target.as_ref())?))
+    pub fn builder(target: impl AsRef<str>) -> Result<ChannelBuilder, ChannelError> {
+        Target::parse(target.as_ref()).map(ChannelBuilder::new).map_err(ChannelError::Target)
     }
 
     /// A channel to a server of this process, without a socket.
@@ -179,7 +203,6 @@ impl ChannelBuilder {
             accepts: CompressionSet::ALL,
             compression: Compression::Identity,
             codec: Codec::Proto,
-            tls: None,
             user_agent: concat!("grpc-rust-polywire/", env!("CARGO_PKG_VERSION")).to_owned(),
             authority: None,
             timeout: None,
@@ -188,7 +211,7 @@ impl ChannelBuilder {
             connections_max: CONNECTIONS_MAX,
             waiting_max: WAITING_MAX,
         };
-        Self { target, options }
+        Self { target, options, tls: None }
     }
 
     /// Puts an interceptor around every call, inside those added before.
@@ -201,7 +224,7 @@ impl ChannelBuilder {
     /// Speaks TLS.
     #[must_use]
     pub fn tls(mut self, tls: ClientTls) -> Self {
-        self.options.tls = Some(tls);
+        self.tls = Some(tls);
         self
     }
 
@@ -276,10 +299,14 @@ impl ChannelBuilder {
     }
 
     /// The channel. Nothing is connected yet.
-    pub fn build(mut self) -> Channel {
-        if self.target.tls && self.options.tls.is_none() {
-            self.options.tls = Some(ClientTls::new());
+    ///
+    /// # Errors
+    /// When the TLS configuration does not work.
+    pub fn build(mut self) -> Result<Channel, ChannelError> {
+        if self.target.tls && self.tls.is_none() {
+            self.tls = Some(default_tls()?);
         }
+        let tls = self.tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
         let config = Config::new(self.options.limits.clone(), self.options.accepts);
         let seed = crate::server::seed(next_channel());
         let state = State {
@@ -289,9 +316,10 @@ impl ChannelBuilder {
             failure: None,
             waiting: VecDeque::new(),
         };
-        Channel {
+        Ok(Channel {
             inner: Arc::new(Inner {
                 target: self.target,
+                tls,
                 options: self.options,
                 config,
                 state: Mutex::new(state),
@@ -299,7 +327,7 @@ impl ChannelBuilder {
                 templates: RwLock::default(),
                 connectivity: watch::Sender::new(ChannelState::Idle),
             }),
-        }
+        })
     }
 }
 
@@ -319,7 +347,7 @@ impl Inner {
         }
         drop(read);
         let template = RequestTemplate::new(&RequestOptions {
-            scheme: if self.options.tls.is_some() { "https" } else { "http" },
+            scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.options.authority.as_deref().unwrap_or(&self.target.authority),
             path: method.path(),
             user_agent: &self.options.user_agent,
@@ -498,7 +526,7 @@ impl Inner {
             Place::Tcp(endpoints) => {
                 let stream = connect_tcp(endpoints).await.map_err(refused)?;
                 prepare_tcp(&stream).map_err(refused)?;
-                match &self.options.tls {
+                match &self.tls {
                     None => self.drive(stream),
                     Some(tls) => {
                         let host = self.target.host();
@@ -550,6 +578,16 @@ impl Drop for Inner {
             start.fail(Status::cancelled("the channel was dropped"));
         }
     }
+}
+
+#[cfg(feature = "system-roots")]
+fn default_tls() -> Result<ClientTls, ChannelError> {
+    Ok(ClientTls::new(crate::transport::tls::Roots::system()))
+}
+
+#[cfg(not(feature = "system-roots"))]
+fn default_tls() -> Result<ClientTls, ChannelError> {
+    Err(ChannelError::NoRoots)
 }
 
 fn least_loaded(connections: &[Arc<Link>]) -> Option<&Arc<Link>> {

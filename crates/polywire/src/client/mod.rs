@@ -10,6 +10,6 @@ mod target;
 
 pub use self::{
     call::{BidiStreamingCall, ClientStreamingCall, Response, ResponseFuture, ServerStreamingCall, UnaryCall},
-    channel::{Channel, ChannelBuilder, ChannelState},
+    channel::{Channel, ChannelBuilder, ChannelError, ChannelState},
     target::InvalidTarget,
 };

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     driver::Driver,
     inbox::Inbox,
-    transport::{Transport, memory::MemoryTransport, prepare_tcp},
+    transport::{Transport, memory::MemoryTransport, prepare_tcp, tls::ServerHandshake},
 };
 
 /// A server that has its addresses and waits to serve.
@@ -38,7 +38,7 @@ pub struct Bound {
 
 enum Listener {
     Tcp(TcpListener),
-    Unix(UnixListener, UnixPath),
+    Unix(UnixListener, #[expect(dead_code, reason = "kept for its drop")] UnixPath),
 }
 
 /// The path of a Unix socket, removed when the listener goes.
@@ -56,6 +56,7 @@ pub(crate) struct Shared {
     pub(crate) config: Arc<Config>,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
+    tls: Option<ServerHandshake>,
     connections: Mutex<HashMap<u64, Arc<Inbox<Command>>>>,
     connections_accepted: AtomicU64,
     connection_permits: Arc<Semaphore>,
@@ -77,12 +78,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: u32 = 4096;
 
 impl Shared {
-    pub(crate) fn new(router: Router, config: Arc<Config>, options: Options) -> Self {
+    pub(crate) fn new(router: Router, config: Arc<Config>, options: Options, tls: Option<ServerHandshake>) -> Self {
         Self {
             router,
             config,
             connection_permits: Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS))),
             options,
+            tls,
             counters: Counters::default(),
             connections: Mutex::default(),
             connections_accepted: AtomicU64::new(0),
@@ -119,12 +121,12 @@ impl Shared {
             return tracing::debug!(peer = %address, %error, "a new connection could not be set up");
         }
         let mut peer = Peer { address: Address::Tcp(address), identity: None };
-        let Some(tls) = &self.options.tls else {
+        let Some(tls) = &self.tls else {
             return self.drive(stream, peer, Some(permit)).await;
         };
         match tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream)).await {
-            Ok(Ok((stream, identity))) => {
-                peer.identity = identity;
+            Ok(Ok(stream)) => {
+                peer.identity = stream.identity().cloned();
                 self.drive(stream, peer, Some(permit)).await;
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),

@@ -15,7 +15,7 @@ pub(crate) use self::{
     listener::{Shared, seed},
     router::Router,
 };
-use crate::transport::tls::ServerTls;
+use crate::transport::tls::{ServerHandshake, ServerTls, TlsConfigError};
 
 /// Answers calls.
 ///
@@ -27,6 +27,7 @@ use crate::transport::tls::ServerTls;
 pub struct Server {
     services: Vec<Arc<dyn Service>>,
     options: Options,
+    tls: Option<ServerTls>,
 }
 
 /// What holds for every call of a server.
@@ -35,7 +36,6 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
-    pub(crate) tls: Option<ServerTls>,
     pub(crate) calls_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) handshake_timeout: Duration,
@@ -65,13 +65,13 @@ impl Server {
                 limits: Limits::default(),
                 accepts: CompressionSet::ALL,
                 compression: Compression::Identity,
-                tls: None,
                 calls_max: CALLS_MAX,
                 connections_max: CONNECTIONS_MAX,
                 handshake_timeout: HANDSHAKE_TIMEOUT,
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
             },
+            tls: None,
         }
     }
 
@@ -120,10 +120,10 @@ impl Server {
         self
     }
 
-    /// Speaks TLS.
+    /// Speaks TLS on TCP addresses.
     #[must_use]
     pub fn tls(mut self, tls: ServerTls) -> Self {
-        self.options.tls = Some(tls);
+        self.tls = Some(tls);
         self
     }
 
@@ -173,12 +173,13 @@ impl Server {
     /// A server that listens nowhere yet: for calls inside this process, or to [`bind`](Bound::and_bind) several addresses.
     ///
     /// # Errors
-    /// When the limits contradict one another.
+    /// When the limits contradict one another or the TLS configuration does not work.
     pub fn start(self) -> Result<Bound, ListenError> {
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
         let config = Config::new(self.options.limits.clone(), self.options.accepts);
         let router = Router::new(self.services, &self.options.spawn_always);
-        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options))))
+        let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
+        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options, tls))))
     }
 }
 
@@ -252,6 +253,8 @@ pub enum ListenError {
     },
     /// The limits contradict one another, in words.
     Limits(String),
+    /// The TLS configuration does not work.
+    Tls(TlsConfigError),
 }
 
 impl fmt::Display for ListenError {
@@ -266,6 +269,7 @@ impl fmt::Display for ListenError {
                 }
             }
             Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
+            Self::Tls(error) => error.fmt(f),
         }
     }
 }

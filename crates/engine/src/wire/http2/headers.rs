@@ -117,6 +117,11 @@ impl Headers {
         }
     }
 
+    /// The memory of one `Arc` of this list, in bytes.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.records.capacity() + size_of::<Self>() + 2 * size_of::<usize>()
+    }
+
     #[inline]
     fn push_field(&mut self, name: &[u8], value: &[u8], flags: u32) {
         let head = record_head(name.len(), value.len(), flags);

@@ -408,9 +408,9 @@ impl Connection {
         match self.fate(id)? {
             // In flight before our reset arrived. Its bytes come back to the connection's window.
             Fate::Reset => Ok(()),
-            Fate::Closed | Fate::Forgotten | Fate::Skipped => {
-                self.refuse(now, id, Reason::STREAM_CLOSED)
-            }
+            // Once, perhaps, and if so it is told again.
+            Fate::Forgotten => self.refuse(now, id, Reason::STREAM_CLOSED),
+            Fate::Closed | Fate::Skipped => misbehaved(PeerMisbehaved::StreamClosed),
         }
     }
 

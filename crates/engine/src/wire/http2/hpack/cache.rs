@@ -58,9 +58,10 @@ impl<T, const LEN: usize> Cache<T, LEN> {
         }
     }
 
-    /// The memory held beside what the entries own, in bytes.
-    pub(super) fn heap_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<T>()
+    /// The memory held, in bytes, given what one entry owns.
+    pub(super) fn heap_bytes(&self, owned: impl Fn(&T) -> usize) -> usize {
+        let owned: usize = self.entries.iter().map(owned).sum();
+        owned + self.entries.capacity() * size_of::<T>()
     }
 }
 

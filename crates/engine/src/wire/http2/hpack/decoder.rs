@@ -99,11 +99,12 @@ impl Decoder {
         self.table.len()
     }
 
-    /// The memory this decoder holds beside itself, in bytes, without fields that others hold too.
+    /// The memory this decoder holds beside itself, in bytes, remembered fields included, which others may hold too.
     pub fn heap_bytes(&self) -> usize {
-        let known = self.blocks.entries(self.table.generation());
-        let blocks: usize = known.iter().map(|known| known.block.len()).sum();
-        self.table.heap_bytes() + self.blocks.heap_bytes() + blocks
+        let blocks = self
+            .blocks
+            .heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
+        self.table.heap_bytes() + blocks
     }
 
     fn decode_new(
@@ -371,7 +372,7 @@ const RECORDS_BYTES_SPARE: usize = 64;
 
 /// A block of indices takes a byte or two for each field; longer ones carry values that will differ next time.
 const CACHED_BLOCK_BYTES_MAX: usize = 128;
-/// Four blocks with their fields stay near one KiB on an idle connection.
-const CACHED_RECORDS_BYTES_MAX: usize = 640;
+/// Ordinary requests take half of this. Four of them are near one KiB on an idle connection.
+const CACHED_RECORDS_BYTES_MAX: usize = 512;
 const CACHED_BLOCKS_MAX: usize = 4;
 const SEEN_SETS: usize = 4;

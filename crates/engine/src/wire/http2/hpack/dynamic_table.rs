@@ -136,7 +136,7 @@ impl DynamicTable {
         let needed = self.records.len() + bytes;
         if self.records.capacity() < needed {
             let capacity = (self.records.capacity() * 3 / 2)
-                .min(self.size_max as usize)
+                .min(self.size_max as usize / 3 * 4)
                 .max(RECORDS_BYTES_MIN)
                 .max(needed);
             self.records.reserve_exact(capacity - self.records.len());
@@ -168,3 +168,92 @@ const OVERHEAD: u32 = (FIELD_OVERHEAD_BYTES - RECORD_HEAD_BYTES) as u32;
 
 /// The smallest buffer worth an allocation: a few fields.
 const RECORDS_BYTES_MIN: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The table as the standard describes it, without any thrift.
+    struct Model {
+        records: VecDeque<Vec<u8>>,
+        size_max: usize,
+    }
+
+    impl Model {
+        fn size(&self) -> usize {
+            self.records.iter().map(|record| record.len() + 24).sum()
+        }
+
+        fn evict_to(&mut self, size_max: usize) {
+            while self.size() > size_max {
+                self.records.pop_back();
+            }
+        }
+
+        fn insert(&mut self, record: &[u8]) {
+            let size = record.len() + 24;
+            self.evict_to(self.size_max.saturating_sub(size));
+            if size <= self.size_max {
+                self.records.push_front(record.to_vec());
+            }
+        }
+    }
+
+    #[test]
+    fn the_table_holds_what_the_standard_says_and_little_memory_more() {
+        let mut state = 1u64;
+        let mut random = |bound: usize| {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize % bound
+        };
+        let mut table = DynamicTable::new(1000);
+        // Positions are about to wrap around.
+        table.base = u32::MAX - 5000;
+        let mut model = Model {
+            records: VecDeque::new(),
+            size_max: 1000,
+        };
+        for step in 0..4_000 {
+            let generation = table.generation();
+            match random(200) {
+                0 => {
+                    model.size_max = [0, 50, 300, 1000, 2000][random(5)];
+                    model.evict_to(model.size_max);
+                    table.set_size_max(model.size_max as u32);
+                }
+                1 => table.trim(),
+                n => {
+                    let len = RECORD_HEAD_BYTES + if n < 4 { random(2000) } else { random(60) };
+                    let record = vec![step as u8; len];
+                    model.insert(&record);
+                    table.insert(&record);
+                    assert_ne!(table.generation(), generation);
+                }
+            }
+            assert_eq!(table.size() as usize, model.size());
+            assert_eq!(table.len(), model.records.len());
+            for (age, record) in model.records.iter().enumerate() {
+                assert_eq!(table.record(age), Some(&record[..]));
+            }
+            assert_eq!(table.record(model.records.len()), None);
+            assert_eq!(table.record(usize::MAX), None);
+            assert!(
+                table.heap_bytes() <= 3000 + 128 * 8,
+                "{}",
+                table.heap_bytes()
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_is_allocated_for_an_empty_table() {
+        let mut table = DynamicTable::new(4096);
+        assert_eq!(table.heap_bytes(), 0);
+        table.insert(&[0; 40]);
+        assert!(table.heap_bytes() > 0);
+        table.set_size_max(0);
+        assert_eq!(table.heap_bytes(), 0);
+    }
+}

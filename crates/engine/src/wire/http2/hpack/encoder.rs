@@ -106,11 +106,10 @@ impl Encoder {
         self.table.len()
     }
 
-    /// The memory this encoder holds beside itself, in bytes, without fields that others hold too.
+    /// The memory this encoder holds beside itself, in bytes, without the heads, which belong to those who gave them.
     pub fn heap_bytes(&self) -> usize {
-        let heads = self.heads.entries(self.table.generation());
-        let blocks: usize = heads.iter().map(|known| known.block.len()).sum();
-        self.table.heap_bytes() + self.index.heap_bytes() + self.heads.heap_bytes() + blocks
+        let heads = self.heads.heap_bytes(|known| known.block.len());
+        self.table.heap_bytes() + self.index.heap_bytes() + heads
     }
 
     fn encode_head(&mut self, head: &Arc<Headers>, out: &mut Vec<u8>) {

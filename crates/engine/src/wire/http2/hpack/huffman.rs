@@ -43,12 +43,12 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeEr
     let mut left = count + input.len() as u32 * 8;
     let last = last_bytes(input);
     bits = bits & !(u64::MAX >> count) | last >> count;
-    let mut spare = !(!last).checked_shl(64 - count).unwrap_or(0);
+    let mut spare = ones_behind(last, 64 - count);
     let mut valid = 64;
     loop {
         if valid < LONGEST_CODE_BITS {
             bits |= spare >> valid;
-            spare = !(!spare << (64 - valid));
+            spare = ones_behind(spare, 64 - valid);
             valid = 64;
         }
         let pair = FAST[(bits >> (64 - FAST_BITS)) as usize];
@@ -85,6 +85,12 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeEr
     }
     out.truncate(end);
     Ok(())
+}
+
+/// Shifts out up to 64 bits at the top and lets ones follow at the bottom.
+#[inline]
+fn ones_behind(bits: u64, shift: u32) -> u64 {
+    !(!bits).checked_shl(shift).unwrap_or(0)
 }
 
 /// Up to seven bytes on top of ones.
@@ -298,3 +304,109 @@ static LENGTHS: [u8; 257] = [
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
     30,
 ];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+    use std::sync::LazyLock;
+
+    use super::*;
+
+    /// From a code's length and its bits to its symbol.
+    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> = LazyLock::new(|| {
+        (0..LENGTHS.len())
+            .map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol))
+            .collect()
+    });
+
+    /// One bit at a time, as the standard says it.
+    fn decode_slowly(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
+        let mut out = Vec::new();
+        let (mut code, mut length) = (0u32, 0u8);
+        for position in 0..input.len() * 8 {
+            code = code << 1 | u32::from(input[position / 8] >> (7 - position % 8) & 1);
+            length += 1;
+            if let Some(&symbol) = SYMBOL_OF.get(&(length, code)) {
+                out.push(u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?);
+                (code, length) = (0, 0);
+            }
+        }
+        if length >= 8 || code != (1 << length) - 1 {
+            return Err(DecodeError::HuffmanPadding);
+        }
+        Ok(out)
+    }
+
+    /// A few lines of the table in Appendix B, of all lengths; the first and the last of it.
+    #[test]
+    fn the_codes_are_those_of_the_standard() {
+        for (symbol, code, length) in [
+            (0, 0x1ff8, 13),
+            (1, 0x7f_ffd8, 23),
+            (9, 0xff_ffea, 24),
+            (10, 0x3fff_fffc, 30),
+            (32, 0x14, 6),
+            (b'#'.into(), 0xffa, 12),
+            (b'+'.into(), 0x7fb, 11),
+            (b'0'.into(), 0, 5),
+            (b'A'.into(), 0x21, 6),
+            (b'X'.into(), 0xfc, 8),
+            (b'\\'.into(), 0x7_fff0, 19),
+            (b'^'.into(), 0x3ffc, 14),
+            (b'`'.into(), 0x7ffd, 15),
+            (b'z'.into(), 0x7b, 7),
+            (127, 0xfff_fffc, 28),
+            (128, 0xf_ffe6, 20),
+            (199, 0x1ff_ffec, 25),
+            (203, 0x7ff_ffde, 27),
+            (255, 0x3ff_ffee, 26),
+            (256, 0x3fff_ffff, 30),
+        ] {
+            assert_eq!((CODES[symbol], LENGTHS[symbol]), (code, length), "{symbol}");
+        }
+    }
+
+    #[test]
+    fn every_symbol_comes_through_at_every_place() {
+        for symbol in 0..=255 {
+            for before in 0..16 {
+                let mut text = vec![b'0'; before];
+                text.extend_from_slice(&[symbol, b'x', symbol, symbol]);
+                let mut code = Vec::new();
+                encode(&text, &mut code);
+                assert_eq!(code.len(), encoded_len(&text));
+                let mut decoded = b"kept".to_vec();
+                decode(&code, &mut decoded).unwrap();
+                assert_eq!(decoded.strip_prefix(b"kept"), Some(&text[..]));
+                assert_eq!(decode_slowly(&code).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
+    fn any_bytes_mean_the_same_as_bit_by_bit() {
+        let mut state = 1u64;
+        let mut random = || {
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            (state >> 33) as usize
+        };
+        let mut good = 0;
+        for round in 0..4_000 {
+            // Many ones lead to the long codes, many zeros to the short ones.
+            let input: Vec<u8> = (0..random() % 24)
+                .map(|_| match (round % 3, random() % 4) {
+                    (0, 0..=2) => 0xff,
+                    (1, 0) => 0x00,
+                    _ => random() as u8,
+                })
+                .collect();
+            let mut decoded = Vec::new();
+            let result = decode(&input, &mut decoded).map(|()| decoded);
+            good += usize::from(result.is_ok());
+            assert_eq!(result, decode_slowly(&input), "{input:x?}");
+        }
+        assert!((200..3_800).contains(&good), "{good}");
+    }
+}

@@ -50,3 +50,54 @@ pub(super) fn encode(value: usize, prefix: u32, flags: u8, out: &mut Vec<u8>) {
 
 /// Five groups of seven bits hold any 32-bit number.
 const FOLLOWING_BYTES_MAX: u32 = 5;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 7541 §C.1
+    #[test]
+    fn the_examples_of_the_standard_come_out() {
+        for (value, prefix, bytes) in [
+            (10, 5, &[0b01010][..]),
+            (1337, 5, &[0b11111, 0b1001_1010, 0b0000_1010]),
+            (42, 8, &[0b0010_1010]),
+        ] {
+            let mut out = Vec::new();
+            encode(value, prefix, 0, &mut out);
+            assert_eq!(out, bytes);
+        }
+        assert_eq!(decode::<5>(&mut &[0b1110_1010][..]), Ok(10));
+        assert_eq!(decode::<5>(&mut &[0xff, 0b1001_1010, 0b1010][..]), Ok(1337));
+        assert_eq!(decode::<8>(&mut &[42][..]), Ok(42));
+    }
+
+    #[test]
+    fn numbers_around_each_border_come_through() {
+        fn check<const PREFIX: u32>(value: u32) {
+            let mut out = Vec::new();
+            encode(value as usize, PREFIX, 0, &mut out);
+            assert!(out.len() <= 6);
+            out.push(0xaa);
+            let mut input = &out[..];
+            assert_eq!(decode::<PREFIX>(&mut input), Ok(value));
+            assert_eq!(input, [0xaa]);
+            for len in 0..out.len() - 1 {
+                assert_eq!(
+                    decode::<PREFIX>(&mut &out[..len]),
+                    Err(DecodeError::Truncated)
+                );
+            }
+        }
+        let borders = (0..32).flat_map(|bits| {
+            let power = 1u32 << bits;
+            [power - 1, power, power + 1, power + 14, power + 126]
+        });
+        for value in borders.chain([u32::MAX - 1, u32::MAX]) {
+            check::<4>(value);
+            check::<5>(value);
+            check::<6>(value);
+            check::<7>(value);
+        }
+    }
+}
