@@ -10,6 +10,7 @@
 //! | [`domain`] | orders, goods, money, the table of statuses | databases, wires, clocks |
 //! | [`store`] | the same in SQLite or PostgreSQL | calls, statuses of calls |
 
+pub mod app;
 pub mod clock;
 pub mod counters;
 pub mod domain;

@@ -74,7 +74,7 @@ const TABLE: [[Cell; Action::ALL.len()]; Status::ALL.len()] = {
     const COOKING: &str = "the kitchen has not finished it";
     const DONE: &str = "the kitchen has finished it";
     const HANDED: &str = "the customer has it";
-    const TAKEN: &str = "it was cancelled";
+    const TAKEN: &str = "the customer took it back";
     const EXPIRED: &str = "no kitchen accepted it in time";
     [
         //               Accept         Delay          Finish       HandOver       Cancel         Expire

@@ -1,7 +1,14 @@
 //! What the tests of the order system share: databases of every kind, and a shop's clock.
-#![allow(dead_code, unreachable_pub, reason = "each test program uses its own part of this")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    unused_macros,
+    unused_imports,
+    reason = "each test program uses its own part of this"
+)]
 
 pub mod postgres;
+pub mod shop;
 
 use std::time::Duration;
 
