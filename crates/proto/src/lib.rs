@@ -26,6 +26,7 @@ mod json;
 #[cfg(feature = "generate")]
 mod plugin;
 mod pool;
+mod source;
 
 pub use buffa_descriptor::generated::descriptor::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
@@ -45,3 +46,4 @@ pub use self::json::{JsonError, JsonOptions, JsonValues};
 #[cfg(feature = "generate")]
 pub use self::plugin::run_plugin;
 pub use self::pool::{MessageType, MethodType, Pool};
+pub use self::source::{Declaration, DeclarationKind};
