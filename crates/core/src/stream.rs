@@ -119,7 +119,7 @@ struct IncomingState {
     messages: VecDeque<Message>,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
-    reader: Option<Waker>,
+    reader: Waiter,
     abandoned: bool,
 }
 
@@ -142,14 +142,14 @@ impl IncomingQueue {
         } else {
             state.messages.push_back(message);
         }
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: the leading metadata has come.
     pub fn set_leading(&self, leading: Metadata) {
         let mut state = self.lock();
         state.leading = Some(leading);
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: no message will follow. The first end stays.
@@ -160,7 +160,7 @@ impl IncomingQueue {
             if state.leading.is_none() {
                 state.leading = Some(Metadata::new());
             }
-            wake(state.reader.take(), state);
+            state.reader.wake();
         }
     }
 
@@ -201,7 +201,7 @@ impl IncomingQueue {
         if let Some((end, _)) = &state.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
-        register(&mut state.reader, cx);
+        state.reader.wait(cx);
         Poll::Pending
     }
 
@@ -211,7 +211,7 @@ impl IncomingQueue {
         match &state.leading {
             Some(leading) => Poll::Ready(leading.clone()),
             None => {
-                register(&mut state.reader, cx);
+                state.reader.wait(cx);
                 Poll::Pending
             }
         }
@@ -323,7 +323,7 @@ struct OutgoingState {
     notified: bool,
     ended: bool,
     closed: Option<Status>,
-    writer: Option<Waker>,
+    writer: Waiter,
 }
 
 /// What [`OutgoingQueue::take`] took.
@@ -350,7 +350,7 @@ impl OutgoingQueue {
         if state.queued_bytes < QUEUE_HIGH_WATER_BYTES {
             return Poll::Ready(Ok(()));
         }
-        register(&mut state.writer, cx);
+        state.writer.wait(cx);
         Poll::Pending
     }
 
@@ -463,7 +463,7 @@ impl OutgoingQueue {
             taken.leading = Some(state.leading.take().unwrap_or_default());
         }
         state.queued_bytes = 0;
-        wake(state.writer.take(), state);
+        state.writer.wake();
         taken
     }
 
@@ -483,7 +483,7 @@ impl OutgoingQueue {
         if state.closed.is_none() {
             state.closed = Some(status);
         }
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Whether the stream is over for the writer.
@@ -519,18 +519,31 @@ fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl
     assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
-fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => {}
-        _ => *place = Some(cx.waker().clone()),
-    }
+/// The one task that may wait at an end of a queue.
+///
+/// Its waker stays when it has been woken: a stream's reader is nearly always the same task again. It is woken under the lock;
+/// tasks do not run where they are woken.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
 }
 
-/// Wakes after the lock is given back, so that the woken task does not run into it.
-fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+impl Waiter {
+    fn wait(&mut self, cx: &Context<'_>) {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 

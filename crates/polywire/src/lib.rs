@@ -18,6 +18,8 @@ mod server;
 mod streams;
 pub mod transport;
 
+pub use buffa::{EnumValue, MessageField};
+pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
 pub use polywire_engine::{Limits, limits};
 
