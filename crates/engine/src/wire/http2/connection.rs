@@ -180,7 +180,7 @@ impl Connection {
         } else {
             self.end(Some(ConnectionError::Lost));
         }
-        self.out.shrink(0);
+        self.out.shrink_to(0);
     }
 
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come.
@@ -216,12 +216,11 @@ impl Connection {
             self.settle(now);
         }
         if self.out.is_empty() {
-            self.timers.write_since = None;
-            self.rest();
+            self.timers.rested(now);
             return false;
         }
         if self.phase != Phase::Closed {
-            self.timers.write_since = Some(now);
+            self.timers.sent(now);
         }
         self.guard.output_taken();
         out.append(&mut self.out);
@@ -436,7 +435,7 @@ impl Connection {
         }
         let said = matches!(self.farewell, Farewell::Said { .. }) && reason == Reason::NO_ERROR;
         if let Some(ConnectionError::Lost | ConnectionError::TimedOut(TimedOut::Write)) = error {
-            self.out.shrink(0);
+            self.out.shrink_to(0);
         } else if !said {
             frame::write_go_away(self.out.buffer(), self.past.last(), reason, debug);
         }
@@ -453,6 +452,8 @@ impl Connection {
         self.queued_bytes = 0;
         self.partial = Vec::new();
         self.assembly = None;
+        self.decoder.trim();
+        self.encoder.trim();
         self.timers.stop();
         self.events.push_back(Event::Closed { error });
     }
@@ -530,20 +531,21 @@ impl Connection {
         Ok(())
     }
 
-    /// Nothing is to be sent: an idle connection owns no large buffer.
-    fn rest(&mut self) {
-        if self.streams.open() > 0 {
-            return;
+    /// It has been quiet for a while: gives back the memory that only served speed.
+    pub(super) fn shrink(&mut self) {
+        if self.out.is_empty() {
+            self.out.shrink_to(OUTPUT_KEPT);
         }
-        self.out.shrink(OUTPUT_KEPT);
         self.streams.shrink();
         self.past.shrink();
-        if self.events.capacity() > EVENTS_KEPT && self.events.is_empty() {
+        if self.events.is_empty() {
             self.events = VecDeque::new();
         }
-        if self.partial.is_empty() && self.partial.capacity() > 0 {
+        if self.partial.is_empty() {
             self.partial = Vec::new();
         }
+        self.decoder.trim();
+        self.encoder.trim();
     }
 }
 
@@ -577,8 +579,5 @@ const LAST_OF_ALL: u32 = (1 << 31) - 1;
 /// Payload of the PING that follows it.
 pub(super) const PING_DRAIN: [u8; 8] = *b"draining";
 
-/// Output buffer an idle connection keeps: a small answer.
-const OUTPUT_KEPT: usize = 512;
-
-/// Events an idle connection keeps room for: those of one call.
-const EVENTS_KEPT: usize = 8;
+/// Output buffer a quiet connection keeps if it has one as small: an answer fits.
+const OUTPUT_KEPT: usize = 256;
