@@ -111,7 +111,7 @@ impl Transmit {
     }
 
     /// Clears, and gives buffers back that are larger than `bytes`.
-    pub fn shrink_to(&mut self, bytes: usize) {
+    pub fn shrink(&mut self, bytes: usize) {
         self.clear();
         if self.inline.capacity() > bytes {
             self.inline = Vec::new();

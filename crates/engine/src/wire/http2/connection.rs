@@ -16,6 +16,7 @@ use super::past::Past;
 use super::pings::Pings;
 use super::reason::Reason;
 use super::receive::{Assembly, Reading};
+use super::send::LastData;
 use super::settings::{self, PeerSettings, WINDOW_BYTES_DEFAULT};
 use super::stream::{Side, StreamId, StreamKey};
 use super::streams::Streams;
@@ -67,6 +68,8 @@ pub struct Connection {
 
     // What goes out
     pub(super) out: Transmit,
+    /// The DATA frame at the end of `out`, to which more may be added.
+    pub(super) last_data: LastData,
     pub(super) encoder: hpack::Encoder,
     pub(super) peer: PeerSettings,
     /// The connection's send window.
@@ -145,6 +148,7 @@ impl Connection {
             guard: Guard::new(limits),
             pings: Pings::default(),
             out,
+            last_data: LastData::NONE,
             encoder: hpack::Encoder::new(),
             peer: PeerSettings::assumed(limits),
             send_window: WINDOW_BYTES_DEFAULT as i32,
@@ -180,7 +184,7 @@ impl Connection {
         } else {
             self.end(Some(ConnectionError::Lost));
         }
-        self.out.shrink_to(0);
+        self.out.shrink(0);
     }
 
     /// The moment of [`poll_timeout`](Self::poll_timeout) has come.
@@ -223,6 +227,7 @@ impl Connection {
             self.timers.sent(now);
         }
         self.guard.output_taken();
+        self.last_data = LastData::NONE;
         out.append(&mut self.out);
         true
     }
@@ -435,7 +440,7 @@ impl Connection {
         }
         let said = matches!(self.farewell, Farewell::Said { .. }) && reason == Reason::NO_ERROR;
         if let Some(ConnectionError::Lost | ConnectionError::TimedOut(TimedOut::Write)) = error {
-            self.out.shrink_to(0);
+            self.out.shrink(0);
         } else if !said {
             frame::write_go_away(self.out.buffer(), self.past.last(), reason, debug);
         }
@@ -534,7 +539,7 @@ impl Connection {
     /// It has been quiet for a while: gives back the memory that only served speed.
     pub(super) fn shrink(&mut self) {
         if self.out.is_empty() {
-            self.out.shrink_to(OUTPUT_KEPT);
+            self.out.shrink(OUTPUT_KEPT);
         }
         self.streams.shrink();
         self.past.shrink();
