@@ -1,11 +1,14 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{Compression, Metadata, Status};
 
@@ -103,6 +106,8 @@ impl fmt::Debug for Incoming {
 /// reports.
 pub struct IncomingQueue {
     state: Mutex<IncomingState>,
+    /// Bytes the reader has taken and the owner has not asked about.
+    released_bytes: AtomicUsize,
     owner: Waker,
     release_bytes_min: usize,
 }
@@ -112,7 +117,6 @@ struct IncomingState {
     /// The first message of most calls, so that they need no list.
     first: Option<Message>,
     messages: VecDeque<Message>,
-    released_bytes: usize,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
     reader: Option<Waker>,
@@ -122,7 +126,7 @@ struct IncomingState {
 impl IncomingQueue {
     /// A queue whose owner is woken when the reader has taken `release_bytes_min` bytes or went away.
     pub fn new(owner: Waker, release_bytes_min: usize) -> Self {
-        Self { state: Mutex::default(), owner, release_bytes_min }
+        Self { state: Mutex::default(), released_bytes: AtomicUsize::new(0), owner, release_bytes_min }
     }
 
     /// Owner: another message has come.
@@ -130,7 +134,7 @@ impl IncomingQueue {
         let mut state = self.lock();
         if state.abandoned {
             // Nobody will read it: as good as read.
-            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
+            self.released_bytes.fetch_add(message.bytes.len() + ENVELOPE_BYTES, Ordering::Relaxed);
             return;
         }
         if state.first.is_none() && state.messages.is_empty() {
@@ -171,7 +175,11 @@ impl IncomingQueue {
 
     /// Owner: how many bytes the reader has taken since the last time.
     pub fn take_released(&self) -> usize {
-        std::mem::take(&mut self.lock().released_bytes)
+        // Most looks are for other reasons; a plain read is cheaper than a swap.
+        match self.released_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.released_bytes.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Reader: the next message.
@@ -182,11 +190,10 @@ impl IncomingQueue {
             None => state.messages.pop_front(),
         };
         if let Some(message) = message {
-            let before = state.released_bytes;
-            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
-            let due = before < self.release_bytes_min && state.released_bytes >= self.release_bytes_min;
             drop(state);
-            if due {
+            let bytes = message.bytes.len() + ENVELOPE_BYTES;
+            let before = self.released_bytes.fetch_add(bytes, Ordering::Relaxed);
+            if before < self.release_bytes_min && before + bytes >= self.release_bytes_min {
                 self.owner.wake_by_ref();
             }
             return Poll::Ready(Ok(Some(message)));
@@ -226,7 +233,7 @@ impl IncomingQueue {
         state.abandoned = true;
         let unread =
             state.first.take().into_iter().chain(state.messages.drain(..)).map(|m| m.bytes.len()).sum::<usize>();
-        state.released_bytes += unread;
+        self.released_bytes.fetch_add(unread, Ordering::Relaxed);
         let open = state.end.is_none();
         drop(state);
         if open {
@@ -347,15 +354,51 @@ impl OutgoingQueue {
         Poll::Pending
     }
 
-    /// Writer: appends one message of `len` bytes, which `write` puts behind its envelope.
+    /// Writer: appends one message of `len` bytes, which `write` puts behind its envelope, whether or not there is room.
     ///
     /// # Errors
     /// The status with which the stream was closed.
     pub fn append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
-        let mut state = self.lock();
+        let state = self.lock();
+        match &state.closed {
+            Some(status) => Err(status.clone()),
+            None => {
+                self.append_to(state, compressed, len, write);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writer: appends one message if there is room now, and says whether there was.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    #[inline]
+    pub fn try_append(
+        &self,
+        compressed: bool,
+        len: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<bool, Status> {
+        let state = self.lock();
         if let Some(status) = &state.closed {
             return Err(status.clone());
         }
+        let room = state.queued_bytes < QUEUE_HIGH_WATER_BYTES;
+        if room {
+            self.append_to(state, compressed, len, write);
+        }
+        Ok(room)
+    }
+
+    #[inline]
+    fn append_to(
+        &self,
+        mut state: MutexGuard<'_, OutgoingState>,
+        compressed: bool,
+        len: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) {
         let whole = len + ENVELOPE_BYTES;
         if whole > GATHER_BYTES_MAX {
             if !state.tail.is_empty() {
@@ -363,15 +406,14 @@ impl OutgoingQueue {
                 state.chunks.push_back(tail);
             }
             let mut chunk = BytesMut::with_capacity(whole);
-            put_envelope(&mut chunk, compressed, write);
+            put_envelope(&mut chunk, compressed, len, write);
             state.chunks.push_back(chunk.freeze());
         } else {
             state.tail.reserve(whole);
-            put_envelope(&mut state.tail, compressed, write);
+            put_envelope(&mut state.tail, compressed, len, write);
         }
         state.queued_bytes += whole;
         self.notify(state);
-        Ok(())
     }
 
     /// Writer: the leading metadata may go out even before the first message.
@@ -467,15 +509,14 @@ impl fmt::Debug for OutgoingQueue {
     }
 }
 
-/// Writes an envelope whose length is known only after the message.
-fn put_envelope(buffer: &mut BytesMut, compressed: bool, write: impl FnOnce(&mut BytesMut)) {
+/// Writes an envelope around the `len` bytes that `write` puts.
+#[inline]
+fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
+    let [a, b, c, d] = u32::try_from(len).expect("a message is refused long before it has 4 GiB").to_be_bytes();
+    buffer.extend_from_slice(&[u8::from(compressed), a, b, c, d]);
     let start = buffer.len();
-    buffer.put_u8(u8::from(compressed));
-    buffer.put_u32(0);
     write(buffer);
-    let len = buffer.len() - start - ENVELOPE_BYTES;
-    let len = u32::try_from(len).expect("a message is refused long before it has 4 GiB");
-    buffer[start + 1..start + ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+    assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
 fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
@@ -495,6 +536,8 @@ fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
     fn text(queue: &IncomingQueue) -> Poll<Result<Option<Message>, Status>> {

@@ -23,8 +23,8 @@ pub use polywire_engine::{Limits, limits};
 
 pub use crate::{
     client::{
-        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget, Response,
-        ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
+        Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

@@ -263,8 +263,12 @@ impl fmt::Display for ListenError {
             Self::Bind { address, error } => {
                 write!(f, "cannot listen on {address}: {error}")?;
                 match error.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str("; another process uses it: stop that one or choose another port"),
-                    io::ErrorKind::InvalidInput => f.write_str("; write host:port, for example 127.0.0.1:8080, or unix:path"),
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("; another process uses it: stop that one or choose another port")
+                    }
+                    io::ErrorKind::InvalidInput => {
+                        f.write_str("; write host:port, for example 127.0.0.1:8080, or unix:path")
+                    }
                     _ => Ok(()),
                 }
             }

@@ -232,8 +232,7 @@ impl Connection {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let draining = self.farewell != Farewell::None;
-        self.timers
-            .next(&self.limits, draining, self.phase == Phase::Open)
+        self.timers.next(&self.limits, draining, self.phase == Phase::Open)
     }
 
     // Commands
@@ -256,11 +255,7 @@ impl Connection {
         }
         let id = self.next_id;
         self.next_id += 2;
-        let key = self.streams.insert(
-            id,
-            self.peer.window_bytes.cast_signed(),
-            self.stream_window.cast_signed(),
-        );
+        let key = self.streams.insert(id, self.peer.window_bytes.cast_signed(), self.stream_window.cast_signed());
         if head.find(":method") == Some(b"HEAD")
             && let Some(stream) = self.streams.get_mut(key)
         {
@@ -274,13 +269,7 @@ impl Connection {
 
     /// Sends an informational response, the response's headers, or trailers (`end`). False: the stream is gone or
     /// our side has ended.
-    pub fn send_headers(
-        &mut self,
-        key: StreamKey,
-        head: &Arc<Headers>,
-        extra: Option<&Headers>,
-        end: bool,
-    ) -> bool {
+    pub fn send_headers(&mut self, key: StreamKey, head: &Arc<Headers>, extra: Option<&Headers>, end: bool) -> bool {
         self.give_headers(key, head, extra, end)
     }
 
@@ -318,8 +307,7 @@ impl Connection {
         let frames = if bytes == stream.unreleased {
             stream.unreleased_frames
         } else {
-            (u64::from(stream.unreleased_frames) * u64::from(bytes) / u64::from(stream.unreleased))
-                as u32
+            (u64::from(stream.unreleased_frames) * u64::from(bytes) / u64::from(stream.unreleased)) as u32
         };
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
@@ -431,9 +419,7 @@ impl Connection {
     /// Bytes accepted by [`send_data`](Self::send_data) that wait for windows or room; 0 for a stream that is gone.
     #[must_use]
     pub fn queued_bytes(&self, key: StreamKey) -> usize {
-        self.streams
-            .get(key)
-            .map_or(0, |stream| stream.queued_bytes)
+        self.streams.get(key).map_or(0, |stream| stream.queued_bytes)
     }
 
     // Ends
@@ -497,9 +483,7 @@ impl Connection {
         let exhausted = self.next_id > self.limits.stream_id_max;
         if said || exhausted || self.peer_farewell.is_some() {
             let error = match self.peer_farewell {
-                Some((_, reason)) if reason != Reason::NO_ERROR => {
-                    Some(ConnectionError::Peer(reason))
-                }
+                Some((_, reason)) if reason != Reason::NO_ERROR => Some(ConnectionError::Peer(reason)),
                 _ => None,
             };
             self.finish(error, Reason::NO_ERROR, b"");

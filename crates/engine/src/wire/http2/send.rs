@@ -41,11 +41,7 @@ impl Connection {
         if !informational {
             stream.ours = if end { Side::Ending } else { Side::Body };
         }
-        let headers = QueuedHeaders {
-            head: Arc::clone(head),
-            extra: extra.cloned(),
-            end,
-        };
+        let headers = QueuedHeaders { head: Arc::clone(head), extra: extra.cloned(), end };
         stream.queue.push_back(Queued::Headers(Box::new(headers)));
         self.make_ready(key);
         true
@@ -74,12 +70,7 @@ impl Connection {
             stream.send_window -= len as i32;
             self.send_window -= len as i32;
             let flags = if end { flag::END_STREAM } else { 0 };
-            let head = FrameHead {
-                len: len as u32,
-                kind: kind::DATA,
-                flags,
-                id: key.id.0,
-            };
+            let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id: key.id.0 };
             self.out.put(&head.encode());
             self.out.put_payload(data);
             self.note_sent();
@@ -185,12 +176,7 @@ impl Connection {
             }
         }
         let flags = if ended { flag::END_STREAM } else { 0 };
-        let head = FrameHead {
-            len: len as u32,
-            kind: kind::DATA,
-            flags,
-            id: key.id.0,
-        };
+        let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id: key.id.0 };
         self.out.buffer()[at..at + HEAD_BYTES].copy_from_slice(&head.encode());
         stream.send_window -= len as i32;
         stream.queued_bytes -= len;
@@ -215,13 +201,7 @@ impl Connection {
     }
 
     /// Writes a header block and moves our side on.
-    pub(super) fn write_headers(
-        &mut self,
-        key: StreamKey,
-        head: &Arc<Headers>,
-        extra: Option<&Headers>,
-        end: bool,
-    ) {
+    pub(super) fn write_headers(&mut self, key: StreamKey, head: &Arc<Headers>, extra: Option<&Headers>, end: bool) {
         self.write_block(key.id.0, head, extra, end);
         self.note_sent();
         if end {
@@ -244,12 +224,7 @@ impl Connection {
         let flags = if end { flag::END_STREAM } else { 0 };
         if len <= frame_bytes_max {
             let flags = flags | flag::END_HEADERS;
-            let head = FrameHead {
-                len: len as u32,
-                kind: kind::HEADERS,
-                flags,
-                id,
-            };
+            let head = FrameHead { len: len as u32, kind: kind::HEADERS, flags, id };
             buffer[at..at + HEAD_BYTES].copy_from_slice(&head.encode());
             return;
         }
@@ -262,12 +237,7 @@ impl Connection {
             if pieces.peek().is_none() {
                 flags |= flag::END_HEADERS;
             }
-            let head = FrameHead {
-                len: piece.len() as u32,
-                kind,
-                flags,
-                id,
-            };
+            let head = FrameHead { len: piece.len() as u32, kind, flags, id };
             buffer.extend_from_slice(&head.encode());
             buffer.extend_from_slice(piece);
             kind = kind::CONTINUATION;
@@ -307,8 +277,7 @@ impl Connection {
             return;
         }
         let shut = self.send_window <= 0 && stream.waits_for_window();
-        self.streams
-            .link(key, if shut { List::Window } else { List::Ready });
+        self.streams.link(key, if shut { List::Window } else { List::Ready });
     }
 
     /// HEADERS or DATA were sent: pings are forgiven, and updates of two windows and a ping are natural answers.
@@ -326,9 +295,7 @@ impl Connection {
 
     #[inline]
     fn frame_bytes_max(&self) -> usize {
-        self.peer
-            .frame_bytes_max
-            .min(self.limits.frame_send_bytes_max) as usize
+        self.peer.frame_bytes_max.min(self.limits.frame_send_bytes_max) as usize
     }
 }
 
