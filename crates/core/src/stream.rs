@@ -1,11 +1,14 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll, Waker},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{Compression, Metadata, Status};
 
@@ -103,6 +106,8 @@ impl fmt::Debug for Incoming {
 /// reports.
 pub struct IncomingQueue {
     state: Mutex<IncomingState>,
+    /// Bytes the reader has taken and the owner has not asked about.
+    released_bytes: AtomicUsize,
     owner: Waker,
     release_bytes_min: usize,
 }
@@ -112,17 +117,16 @@ struct IncomingState {
     /// The first message of most calls, so that they need no list.
     first: Option<Message>,
     messages: VecDeque<Message>,
-    released_bytes: usize,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
-    reader: Option<Waker>,
+    reader: Waiter,
     abandoned: bool,
 }
 
 impl IncomingQueue {
     /// A queue whose owner is woken when the reader has taken `release_bytes_min` bytes or went away.
     pub fn new(owner: Waker, release_bytes_min: usize) -> Self {
-        Self { state: Mutex::default(), owner, release_bytes_min }
+        Self { state: Mutex::default(), released_bytes: AtomicUsize::new(0), owner, release_bytes_min }
     }
 
     /// Owner: another message has come.
@@ -130,7 +134,7 @@ impl IncomingQueue {
         let mut state = self.lock();
         if state.abandoned {
             // Nobody will read it: as good as read.
-            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
+            self.released_bytes.fetch_add(message.bytes.len() + ENVELOPE_BYTES, Ordering::Relaxed);
             return;
         }
         if state.first.is_none() && state.messages.is_empty() {
@@ -138,14 +142,14 @@ impl IncomingQueue {
         } else {
             state.messages.push_back(message);
         }
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: the leading metadata has come.
     pub fn set_leading(&self, leading: Metadata) {
         let mut state = self.lock();
         state.leading = Some(leading);
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: no message will follow. The first end stays.
@@ -156,7 +160,7 @@ impl IncomingQueue {
             if state.leading.is_none() {
                 state.leading = Some(Metadata::new());
             }
-            wake(state.reader.take(), state);
+            state.reader.wake();
         }
     }
 
@@ -171,7 +175,11 @@ impl IncomingQueue {
 
     /// Owner: how many bytes the reader has taken since the last time.
     pub fn take_released(&self) -> usize {
-        std::mem::take(&mut self.lock().released_bytes)
+        // Most looks are for other reasons; a plain read is cheaper than a swap.
+        match self.released_bytes.load(Ordering::Relaxed) {
+            0 => 0,
+            _ => self.released_bytes.swap(0, Ordering::Relaxed),
+        }
     }
 
     /// Reader: the next message.
@@ -182,11 +190,10 @@ impl IncomingQueue {
             None => state.messages.pop_front(),
         };
         if let Some(message) = message {
-            let before = state.released_bytes;
-            state.released_bytes += message.bytes.len() + ENVELOPE_BYTES;
-            let due = before < self.release_bytes_min && state.released_bytes >= self.release_bytes_min;
             drop(state);
-            if due {
+            let bytes = message.bytes.len() + ENVELOPE_BYTES;
+            let before = self.released_bytes.fetch_add(bytes, Ordering::Relaxed);
+            if before < self.release_bytes_min && before + bytes >= self.release_bytes_min {
                 self.owner.wake_by_ref();
             }
             return Poll::Ready(Ok(Some(message)));
@@ -194,7 +201,7 @@ impl IncomingQueue {
         if let Some((end, _)) = &state.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
-        register(&mut state.reader, cx);
+        state.reader.wait(cx);
         Poll::Pending
     }
 
@@ -204,7 +211,7 @@ impl IncomingQueue {
         match &state.leading {
             Some(leading) => Poll::Ready(leading.clone()),
             None => {
-                register(&mut state.reader, cx);
+                state.reader.wait(cx);
                 Poll::Pending
             }
         }
@@ -226,7 +233,7 @@ impl IncomingQueue {
         state.abandoned = true;
         let unread =
             state.first.take().into_iter().chain(state.messages.drain(..)).map(|m| m.bytes.len()).sum::<usize>();
-        state.released_bytes += unread;
+        self.released_bytes.fetch_add(unread, Ordering::Relaxed);
         let open = state.end.is_none();
         drop(state);
         if open {
@@ -316,7 +323,7 @@ struct OutgoingState {
     notified: bool,
     ended: bool,
     closed: Option<Status>,
-    writer: Option<Waker>,
+    writer: Waiter,
 }
 
 /// What [`OutgoingQueue::take`] took.
@@ -343,19 +350,55 @@ impl OutgoingQueue {
         if state.queued_bytes < QUEUE_HIGH_WATER_BYTES {
             return Poll::Ready(Ok(()));
         }
-        register(&mut state.writer, cx);
+        state.writer.wait(cx);
         Poll::Pending
     }
 
-    /// Writer: appends one message of `len` bytes, which `write` puts behind its envelope.
+    /// Writer: appends one message of `len` bytes, which `write` puts behind its envelope, whether or not there is room.
     ///
     /// # Errors
     /// The status with which the stream was closed.
     pub fn append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<(), Status> {
-        let mut state = self.lock();
+        let state = self.lock();
+        match &state.closed {
+            Some(status) => Err(status.clone()),
+            None => {
+                self.append_to(state, compressed, len, write);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writer: appends one message if there is room now, and says whether there was.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    #[inline]
+    pub fn try_append(
+        &self,
+        compressed: bool,
+        len: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<bool, Status> {
+        let state = self.lock();
         if let Some(status) = &state.closed {
             return Err(status.clone());
         }
+        let room = state.queued_bytes < QUEUE_HIGH_WATER_BYTES;
+        if room {
+            self.append_to(state, compressed, len, write);
+        }
+        Ok(room)
+    }
+
+    #[inline]
+    fn append_to(
+        &self,
+        mut state: MutexGuard<'_, OutgoingState>,
+        compressed: bool,
+        len: usize,
+        write: impl FnOnce(&mut BytesMut),
+    ) {
         let whole = len + ENVELOPE_BYTES;
         if whole > GATHER_BYTES_MAX {
             if !state.tail.is_empty() {
@@ -363,15 +406,14 @@ impl OutgoingQueue {
                 state.chunks.push_back(tail);
             }
             let mut chunk = BytesMut::with_capacity(whole);
-            put_envelope(&mut chunk, compressed, write);
+            put_envelope(&mut chunk, compressed, len, write);
             state.chunks.push_back(chunk.freeze());
         } else {
             state.tail.reserve(whole);
-            put_envelope(&mut state.tail, compressed, write);
+            put_envelope(&mut state.tail, compressed, len, write);
         }
         state.queued_bytes += whole;
         self.notify(state);
-        Ok(())
     }
 
     /// Writer: the leading metadata may go out even before the first message.
@@ -421,7 +463,7 @@ impl OutgoingQueue {
             taken.leading = Some(state.leading.take().unwrap_or_default());
         }
         state.queued_bytes = 0;
-        wake(state.writer.take(), state);
+        state.writer.wake();
         taken
     }
 
@@ -441,7 +483,7 @@ impl OutgoingQueue {
         if state.closed.is_none() {
             state.closed = Some(status);
         }
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Whether the stream is over for the writer.
@@ -467,34 +509,48 @@ impl fmt::Debug for OutgoingQueue {
     }
 }
 
-/// Writes an envelope whose length is known only after the message.
-fn put_envelope(buffer: &mut BytesMut, compressed: bool, write: impl FnOnce(&mut BytesMut)) {
+/// Writes an envelope around the `len` bytes that `write` puts.
+#[inline]
+fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
+    let [a, b, c, d] = u32::try_from(len).expect("a message is refused long before it has 4 GiB").to_be_bytes();
+    buffer.extend_from_slice(&[u8::from(compressed), a, b, c, d]);
     let start = buffer.len();
-    buffer.put_u8(u8::from(compressed));
-    buffer.put_u32(0);
     write(buffer);
-    let len = buffer.len() - start - ENVELOPE_BYTES;
-    let len = u32::try_from(len).expect("a message is refused long before it has 4 GiB");
-    buffer[start + 1..start + ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+    assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
-fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => {}
-        _ => *place = Some(cx.waker().clone()),
+/// The one task that may wait at an end of a queue.
+///
+/// Its waker stays when it has been woken: a stream's reader is nearly always the same task again. It is woken under the lock;
+/// tasks do not run where they are woken.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
+}
+
+impl Waiter {
+    fn wait(&mut self, cx: &Context<'_>) {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
     }
-}
 
-/// Wakes after the lock is given back, so that the woken task does not run into it.
-fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
     fn text(queue: &IncomingQueue) -> Poll<Result<Option<Message>, Status>> {

@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p polywire-engine --example hpack_cost`
 
+#![allow(clippy::disallowed_methods, reason = "the engine asks nobody for the time; this program measures it")]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
@@ -31,11 +33,7 @@ fn main() {
 
     println!("memory of one side beside itself, in bytes: table, then all");
     memory();
-    println!(
-        "size of Decoder and Encoder: {} and {}",
-        size_of::<Decoder>(),
-        size_of::<Encoder>()
-    );
+    println!("size of Decoder and Encoder: {} and {}", size_of::<Decoder>(), size_of::<Encoder>());
 }
 
 /// Eight fields as an ordinary gRPC client sends them.
@@ -133,10 +131,7 @@ fn decode_first() {
 fn decode_token() {
     let (_, mut decoder, _, block) = settled();
     let mut headers = Headers::new();
-    headers.push(
-        "authorization",
-        "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.".repeat(16),
-    );
+    headers.push("authorization", "eyJhbGciOiJFUzI1NiIsInR5cCI6IkpXVCJ9.".repeat(16));
     let mut encoder = Encoder::new();
     let headers = Arc::new(headers);
     let mut token = Vec::new();
@@ -166,9 +161,7 @@ fn encode_repeated() {
 
 fn encode_with(what: &str, mut value: impl FnMut() -> String) {
     let (mut encoder, _, head, _) = settled();
-    let extras: Vec<Headers> = (0..500)
-        .map(|_| [("grpc-timeout", value())].into_iter().collect())
-        .collect();
+    let extras: Vec<Headers> = (0..500).map(|_| [("grpc-timeout", value())].into_iter().collect()).collect();
     let mut next = extras.iter().cycle();
     let mut out = Vec::with_capacity(1024);
     report(what, || {
@@ -180,9 +173,8 @@ fn encode_with(what: &str, mut value: impl FnMut() -> String) {
 
 fn encode_many_heads() {
     let mut encoder = Encoder::new();
-    let heads: Vec<Arc<Headers>> = (0..16)
-        .map(|number| Arc::new(request(&format!("/orders.v1.OrdersService/Method{number}"))))
-        .collect();
+    let heads: Vec<Arc<Headers>> =
+        (0..16).map(|number| Arc::new(request(&format!("/orders.v1.OrdersService/Method{number}")))).collect();
     let mut next = heads.iter().cycle();
     let mut out = Vec::with_capacity(1024);
     report("one of 16 heads in turn, all indexed", || {
@@ -240,18 +232,12 @@ fn huffman_digits(text: &str) -> Vec<u8> {
     while !bits.len().is_multiple_of(8) {
         bits.push('1');
     }
-    bits.as_bytes()
-        .chunks(8)
-        .map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | (bit - b'0')))
-        .collect()
+    bits.as_bytes().chunks(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | (bit - b'0'))).collect()
 }
 
 fn report(what: &str, mut work: impl FnMut()) {
     // A word on the command line selects the lines that hold it.
-    if std::env::args()
-        .nth(1)
-        .is_some_and(|word| !what.contains(&word))
-    {
+    if std::env::args().nth(1).is_some_and(|word| !what.contains(&word)) {
         return;
     }
     let mut best = f64::MAX;

@@ -9,8 +9,8 @@ use polywire_core::ENVELOPE_BYTES;
 const FLAG_COMPRESSED: u8 = 1;
 
 /// Most bytes set aside at once for a message that has been announced but has not come yet, so that an announcement alone
-/// costs no memory.
-const RESERVE_BYTES_MAX: usize = 64 * 1024;
+/// costs little memory. Messages of 64 KiB, a common chunk, fit with what Protobuf puts around them.
+const RESERVE_BYTES_MAX: usize = 80 * 1024;
 
 /// What stood in one envelope.
 #[derive(Clone, Debug, PartialEq, Eq)]

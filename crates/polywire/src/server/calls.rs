@@ -17,7 +17,10 @@ use polywire_core::{
 use polywire_engine::{CallKey, Connection, Event, wire::http2::Reason};
 use tokio::task::AbortHandle;
 
-use super::{listener::Shared, router::Route};
+use super::{
+    listener::{Registered, Shared},
+    router::Route,
+};
 use crate::{context, driver::Calls, inbox::Inbox};
 
 /// What other tasks ask of a server connection.
@@ -46,6 +49,7 @@ pub(crate) struct ServerCalls {
     /// By the key's index.
     slots: Vec<Option<Slot>>,
     chunks: Vec<Bytes>,
+    _registered: Registered,
 }
 
 struct Slot {
@@ -65,8 +69,13 @@ enum State {
 const RELEASE_BYTES_MIN: usize = 32 * 1024;
 
 impl ServerCalls {
-    pub(crate) fn new(shared: Arc<Shared>, inbox: Arc<Inbox<Command>>, peer: Arc<Peer>) -> Self {
-        Self { shared, inbox, peer, slots: Vec::new(), chunks: Vec::new() }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        inbox: Arc<Inbox<Command>>,
+        peer: Arc<Peer>,
+        registered: Registered,
+    ) -> Self {
+        Self { shared, inbox, peer, slots: Vec::new(), chunks: Vec::new(), _registered: registered }
     }
 
     fn started(

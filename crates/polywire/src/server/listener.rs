@@ -93,41 +93,47 @@ impl Shared {
         }
     }
 
-    /// Gives a transport its driver, which ends with the connection.
-    async fn drive<T: Transport>(self: Arc<Self>, transport: T, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
+    /// Gives a transport its driver, a task that ends with the connection.
+    fn drive<T: Transport>(self: &Arc<Self>, transport: T, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
         let inbox = Inbox::new();
         let now = tokio::time::Instant::now().into_std();
         let connection = Connection::new(Role::Server, &self.config, now, seed(id));
-        let calls = ServerCalls::new(Arc::clone(&self), Arc::clone(&inbox), Arc::new(peer));
         self.lock().insert(id, Arc::clone(&inbox));
         match *self.phase.borrow() {
             Phase::Serving => {}
             Phase::Draining => drop(inbox.push(Command::Drain)),
             Phase::Closed => drop(inbox.push(Command::Close)),
         }
-        let _registered = Registered { shared: Arc::clone(&self), id };
-        Driver::new(transport, connection, calls, inbox).await;
-        drop(permit);
+        let registered = Registered { shared: Arc::clone(self), id, _permit: permit };
+        let calls = ServerCalls::new(Arc::clone(self), Arc::clone(&inbox), Arc::new(peer), registered);
+        // The driver is the task itself: a future around it would double the memory of an idle connection.
+        tokio::spawn(Driver::new(transport, connection, calls, inbox));
     }
 
-    async fn accept_tcp(
-        self: Arc<Self>,
-        stream: tokio::net::TcpStream,
-        address: SocketAddr,
-        permit: OwnedSemaphorePermit,
-    ) {
+    fn accept_tcp(self: &Arc<Self>, stream: tokio::net::TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         if let Err(error) = prepare_tcp(&stream) {
             return tracing::debug!(peer = %address, %error, "a new connection could not be set up");
         }
-        let mut peer = Peer { address: Address::Tcp(address), identity: None };
-        let Some(tls) = &self.tls else {
-            return self.drive(stream, peer, Some(permit)).await;
-        };
+        let peer = Peer { address: Address::Tcp(address), identity: None };
+        match &self.tls {
+            None => self.drive(stream, peer, Some(permit)),
+            Some(_) => drop(tokio::spawn(Arc::clone(self).shake_hands(stream, address, peer, permit))),
+        }
+    }
+
+    async fn shake_hands(
+        self: Arc<Self>,
+        stream: tokio::net::TcpStream,
+        address: SocketAddr,
+        mut peer: Peer,
+        permit: OwnedSemaphorePermit,
+    ) {
+        let Some(tls) = &self.tls else { return };
         match tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 peer.identity = stream.identity().cloned();
-                self.drive(stream, peer, Some(permit)).await;
+                self.drive(stream, peer, Some(permit));
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
@@ -145,10 +151,11 @@ impl Shared {
     }
 }
 
-/// Keeps a connection in the list while its driver lives.
-struct Registered {
+/// Keeps a connection in the list, and its place among the connections, while its driver lives.
+pub(super) struct Registered {
     shared: Arc<Shared>,
     id: u64,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Registered {
@@ -230,7 +237,9 @@ pub struct ServerHandle {
 impl ServerHandle {
     /// Accepts nothing new, lets calls in progress end for at most `limit`, then closes what is left.
     pub async fn drain(&self, limit: Duration) {
-        self.enter(Phase::Draining);
+        if self.enter(Phase::Draining) {
+            self.shared.router.drain();
+        }
         self.shared.broadcast(|| Command::Drain);
         if tokio::time::timeout(limit, wait_for_connections(&self.shared)).await.is_err() {
             tracing::warn!(calls = self.calls_open(), "calls were still in progress when the time to drain was over");
@@ -268,18 +277,19 @@ impl ServerHandle {
         if *self.shared.phase.borrow() != Phase::Serving {
             return false;
         }
-        tokio::spawn(Arc::clone(&self.shared).drive(transport, Peer::default(), None));
+        self.shared.drive(transport, Peer::default(), None);
         true
     }
 
-    fn enter(&self, next: Phase) {
+    /// Goes forward to a phase; false when the server is there already or beyond.
+    fn enter(&self, next: Phase) -> bool {
         self.shared.phase.send_if_modified(|phase| {
             let forward = *phase < next;
             if forward {
                 *phase = next;
             }
             forward
-        });
+        })
     }
 }
 
@@ -305,12 +315,10 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
         let Ok(permit) = Arc::clone(&shared.connection_permits).acquire_owned().await else { return };
         let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, address)| {
-                tokio::spawn(Arc::clone(&shared).accept_tcp(stream, address, permit));
-            }),
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit)),
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                tokio::spawn(Arc::clone(&shared).drive(stream, peer, Some(permit)));
+                shared.drive(stream, peer, Some(permit));
             }),
         };
         if let Err(error) = accepted {

@@ -29,18 +29,12 @@ pub struct Headers {
 impl Headers {
     /// An empty list; allocates nothing.
     pub const fn new() -> Self {
-        Self {
-            records: Vec::new(),
-            len: 0,
-        }
+        Self { records: Vec::new(), len: 0 }
     }
 
     /// An empty list with room for `bytes` bytes of records: the names and values and [`RECORD_HEAD_BYTES`] for each.
     pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            records: Vec::with_capacity(bytes),
-            len: 0,
-        }
+        Self { records: Vec::with_capacity(bytes), len: 0 }
     }
 
     /// Adds a field at the end.
@@ -97,9 +91,7 @@ impl Headers {
     #[inline]
     pub fn find(&self, name: impl AsRef<[u8]>) -> Option<&[u8]> {
         let name = name.as_ref();
-        self.fields()
-            .find(|field| field.name == name)
-            .map(|field| field.value)
+        self.fields().find(|field| field.name == name).map(|field| field.value)
     }
 
     /// Names and values in order.
@@ -111,10 +103,7 @@ impl Headers {
     /// The fields in order, with what is known of each.
     #[inline]
     pub fn fields(&self) -> Fields<'_> {
-        Fields {
-            rest: &self.records,
-            left: self.len,
-        }
+        Fields { rest: &self.records, left: self.len }
     }
 
     /// The memory of one `Arc` of this list, in bytes.
@@ -125,8 +114,7 @@ impl Headers {
     #[inline]
     fn push_field(&mut self, name: &[u8], value: &[u8], flags: u32) {
         let head = record_head(name.len(), value.len(), flags);
-        self.records
-            .reserve(RECORD_HEAD_BYTES + name.len() + value.len());
+        self.records.reserve(RECORD_HEAD_BYTES + name.len() + value.len());
         self.records.extend_from_slice(&head);
         self.records.extend_from_slice(name);
         self.records.extend_from_slice(value);
@@ -165,8 +153,7 @@ impl Headers {
     pub(super) fn end_record(&mut self, start: usize, name_len: usize, sensitive: bool) {
         let value_len = self.records.len() - start - RECORD_HEAD_BYTES - name_len;
         let flags = if sensitive { SENSITIVE } else { 0 };
-        self.records[start..start + RECORD_HEAD_BYTES]
-            .copy_from_slice(&record_head(name_len, value_len, flags));
+        self.records[start..start + RECORD_HEAD_BYTES].copy_from_slice(&record_head(name_len, value_len, flags));
         self.len += 1;
     }
 }
@@ -221,21 +208,13 @@ impl<'a> Field<'a> {
     /// The field a record holds, and the bytes behind the record.
     #[inline]
     pub(super) fn split_record(records: &'a [u8]) -> Option<(Self, &'a [u8])> {
-        let (&[n0, n1, n2, n3, v0, v1, v2, v3], rest) =
-            records.split_first_chunk::<RECORD_HEAD_BYTES>()?;
+        let (&[n0, n1, n2, n3, v0, v1, v2, v3], rest) = records.split_first_chunk::<RECORD_HEAD_BYTES>()?;
         let name_len = u32::from_le_bytes([n0, n1, n2, n3]);
         let value_len = u32::from_le_bytes([v0, v1, v2, v3]);
         let (name, rest) = rest.split_at_checked((name_len & !SENSITIVE) as usize)?;
         let (value, rest) = rest.split_at_checked(value_len as usize)?;
         let sensitive = name_len & SENSITIVE != 0;
-        Some((
-            Self {
-                name,
-                value,
-                sensitive,
-            },
-            rest,
-        ))
+        Some((Self { name, value, sensitive }, rest))
     }
 }
 
@@ -328,19 +307,10 @@ mod tests {
         assert_eq!(fields.len(), headers.fields().len());
         assert_eq!(fields[1].name, b"authorization");
         assert_eq!(fields[1].value, b"Bearer x");
-        assert_eq!(
-            fields.iter().map(|f| f.sensitive).collect::<Vec<_>>(),
-            [false, true, false, false]
-        );
+        assert_eq!(fields.iter().map(|f| f.sensitive).collect::<Vec<_>>(), [false, true, false, false]);
         assert_eq!(headers.find("empty"), Some(&b""[..]));
         assert_eq!(headers.find("missing"), None);
-        assert_eq!(
-            headers.size(),
-            headers
-                .iter()
-                .map(|(name, value)| name.len() + value.len() + 32)
-                .sum::<usize>()
-        );
+        assert_eq!(headers.size(), headers.iter().map(|(name, value)| name.len() + value.len() + 32).sum::<usize>());
     }
 
     #[test]

@@ -17,30 +17,31 @@ pub(super) struct Cache<T, const LEN: usize> {
 impl<T, const LEN: usize> Cache<T, LEN> {
     pub(super) const fn new() -> Self {
         assert!(LEN < u8::MAX as usize);
-        Self {
-            entries: Vec::new(),
-            generation: 0,
-            refused: 0,
-            next: 0,
-        }
+        Self { entries: Vec::new(), generation: 0, refused: 0, next: 0 }
     }
 
-    /// Takes the entry that `make` gives, or does not.
-    pub(super) fn offer(&mut self, generation: u64, make: impl FnOnce() -> T) {
+    /// Whether the next entry shall be put in; asked once for each candidate of this generation of the table.
+    #[inline]
+    pub(super) fn wants(&mut self, generation: u64) -> bool {
         if self.generation != generation {
             self.entries.clear();
             self.generation = generation;
         }
         if self.entries.len() < LEN {
-            self.entries.reserve_exact(1);
-            self.entries.push(make());
-            return;
+            return true;
         }
-        self.refused += 1;
-        if self.refused == REFUSALS {
-            self.refused = 0;
+        self.refused = (self.refused + 1) % REFUSALS;
+        self.refused == 0
+    }
+
+    /// Puts in an entry that was wanted.
+    pub(super) fn put(&mut self, entry: T) {
+        if self.entries.len() < LEN {
+            self.entries.reserve_exact(1);
+            self.entries.push(entry);
+        } else {
             self.next = (self.next + 1) % LEN as u8;
-            self.entries[usize::from(self.next)] = make();
+            self.entries[usize::from(self.next)] = entry;
         }
     }
 
@@ -51,11 +52,7 @@ impl<T, const LEN: usize> Cache<T, LEN> {
     /// The entries that hold for this generation of the table.
     #[inline]
     pub(super) fn entries(&self, generation: u64) -> &[T] {
-        if self.generation == generation {
-            &self.entries
-        } else {
-            &[]
-        }
+        if self.generation == generation { &self.entries } else { &[] }
     }
 
     /// The memory held, in bytes, given what one entry owns.
@@ -121,11 +118,14 @@ mod tests {
     fn a_full_cache_replaces_rarely_and_forgets_with_the_generation() {
         let mut cache = Cache::<u32, 2>::new();
         for value in 0..40 {
-            cache.offer(7, || value);
+            if cache.wants(7) {
+                cache.put(value);
+            }
         }
         assert_eq!(cache.entries(7), [33, 17]);
         assert_eq!(cache.entries(8), []);
-        cache.offer(8, || 99);
+        assert!(cache.wants(8));
+        cache.put(99);
         assert_eq!(cache.entries(8), [99]);
         assert_eq!(cache.entries(7), []);
     }

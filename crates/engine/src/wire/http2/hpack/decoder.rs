@@ -11,16 +11,17 @@ use crate::wire::http2::headers::{Field, Headers};
 
 /// Decodes the header blocks of one connection (RFC 7541 §3).
 ///
-/// Small blocks that change nothing in the dynamic table and come again are remembered: until the table changes, the
-/// same bytes give the same `Arc`, so whoever looks at the fields may remember by pointer what they found.
+/// A few small blocks that change nothing in the dynamic table are remembered, those with literals once they come
+/// again: until the table changes, the same bytes give the same `Arc`, so whoever looks at the fields may remember by
+/// pointer what they found.
 ///
 /// A fresh decoder owns no memory beside itself.
 #[derive(Debug)]
 pub struct Decoder {
     table: DynamicTable,
     blocks: Cache<CachedBlock, CACHED_BLOCKS_MAX>,
-    /// Only a block that comes again is remembered: others would push those out, and a connection with a single call
-    /// keeps nothing.
+    /// A block with literals is remembered only if it comes again: others would push those out, and a connection with
+    /// a single call keeps nothing.
     seen: Seen<SEEN_SETS>,
     /// What the peer's encoder may set the size of the table to: our SETTINGS_HEADER_TABLE_SIZE.
     table_bytes_max: u32,
@@ -68,11 +69,7 @@ impl Decoder {
     /// After any error but [`DecodeError::TooLarge`] the table is out of step with the peer's and the connection must
     /// end; [`DecodeError::is_fatal`] tells.
     #[inline]
-    pub fn decode(
-        &mut self,
-        block: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Arc<Headers>, DecodeError> {
+    pub fn decode(&mut self, block: &[u8], list_bytes_max: u32) -> Result<Arc<Headers>, DecodeError> {
         let start = word(block);
         let known = self.blocks.entries(self.table.generation());
         if let Some(known) = known.iter().find(|known| known.is(block, start))
@@ -101,17 +98,11 @@ impl Decoder {
 
     /// The memory this decoder holds beside itself, in bytes, remembered fields included, which others may hold too.
     pub fn heap_bytes(&self) -> usize {
-        let blocks = self
-            .blocks
-            .heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
+        let blocks = self.blocks.heap_bytes(|known| known.block.len() + known.headers.heap_bytes());
         self.table.heap_bytes() + blocks
     }
 
-    fn decode_new(
-        &mut self,
-        block: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Arc<Headers>, DecodeError> {
+    fn decode_new(&mut self, block: &[u8], list_bytes_max: u32) -> Result<Arc<Headers>, DecodeError> {
         let generation = self.table.generation();
         let mut input = block;
         let updates = self.apply_size_updates(&mut input)?;
@@ -120,15 +111,16 @@ impl Decoder {
         self.records_bytes = records_bytes.min(RECORDS_BYTES_GUESS_MAX) as u16;
 
         let repeatable = updates == 0 && self.table.generation() == generation;
-        let small =
-            block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
-        if !(repeatable && small && self.seen.note(hash(block))) {
+        let small = block.len() <= CACHED_BLOCK_BYTES_MAX && records_bytes <= CACHED_RECORDS_BYTES_MAX;
+        // Indices alone stand for what the peer repeats; anything else has to come again to be believed constant.
+        let indices = || block.iter().all(|byte| byte & INDEXED != 0);
+        let constant = repeatable && small && (indices() || self.seen.note(hash(block)));
+        if !constant || !self.blocks.wants(generation) {
             return Ok(Arc::new(headers));
         }
         headers.shrink_to_fit();
         let headers = Arc::new(headers);
-        self.blocks
-            .offer(generation, || CachedBlock::new(block, &headers));
+        self.blocks.put(CachedBlock::new(block, &headers));
         Ok(headers)
     }
 
@@ -158,11 +150,7 @@ impl Decoder {
         }
     }
 
-    fn decode_fields(
-        &mut self,
-        mut input: &[u8],
-        list_bytes_max: u32,
-    ) -> Result<Headers, DecodeError> {
+    fn decode_fields(&mut self, mut input: &[u8], list_bytes_max: u32) -> Result<Headers, DecodeError> {
         let guess = usize::from(self.records_bytes).max(input.len());
         let mut headers = Headers::with_capacity(guess + RECORDS_BYTES_SPARE);
         let mut size = 0u64;
@@ -304,19 +292,13 @@ struct CachedBlock {
 
 impl CachedBlock {
     fn new(block: &[u8], headers: &Arc<Headers>) -> Self {
-        Self {
-            start: word(block),
-            block: block.into(),
-            headers: Arc::clone(headers),
-        }
+        Self { start: word(block), block: block.into(), headers: Arc::clone(headers) }
     }
 
     /// `start` is that of `block`.
     #[inline]
     fn is(&self, block: &[u8], start: u64) -> bool {
-        self.start == start
-            && self.block.len() == block.len()
-            && (block.len() <= 8 || *self.block == *block)
+        self.start == start && self.block.len() == block.len() && (block.len() <= 8 || *self.block == *block)
     }
 }
 
@@ -325,9 +307,7 @@ impl CachedBlock {
 fn decode_string(input: &mut &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let huffman = input.first().is_some_and(|first| first & HUFFMAN != 0);
     let length = integer::decode::<7>(input)?;
-    let (string, rest) = input
-        .split_at_checked(length as usize)
-        .ok_or(DecodeError::Truncated)?;
+    let (string, rest) = input.split_at_checked(length as usize).ok_or(DecodeError::Truncated)?;
     *input = rest;
     if huffman {
         huffman::decode(string, out)

@@ -29,14 +29,7 @@ struct Entry {
 
 impl DynamicTable {
     pub(super) const fn new(size_max: u32) -> Self {
-        Self {
-            records: Vec::new(),
-            entries: VecDeque::new(),
-            base: 0,
-            size: 0,
-            size_max,
-            generation: 0,
-        }
+        Self { records: Vec::new(), entries: VecDeque::new(), base: 0, size: 0, size_max, generation: 0 }
     }
 
     /// Adds a field, evicting what does not fit beside it. A field larger than the whole table empties it and is not
@@ -114,10 +107,7 @@ impl DynamicTable {
 
     fn evict_to(&mut self, size_max: u32) {
         while self.size > size_max {
-            let entry = self
-                .entries
-                .pop_front()
-                .expect("a size above zero is the size of fields");
+            let entry = self.entries.pop_front().expect("a size above zero is the size of fields");
             self.size -= entry.bytes + OVERHEAD;
         }
         if self.entries.is_empty() {
@@ -203,18 +193,13 @@ mod tests {
     fn the_table_holds_what_the_standard_says_and_little_memory_more() {
         let mut state = 1u64;
         let mut random = |bound: usize| {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as usize % bound
         };
         let mut table = DynamicTable::new(1000);
         // Positions are about to wrap around.
         table.base = u32::MAX - 5000;
-        let mut model = Model {
-            records: VecDeque::new(),
-            size_max: 1000,
-        };
+        let mut model = Model { records: VecDeque::new(), size_max: 1000 };
         for step in 0..4_000 {
             let generation = table.generation();
             match random(200) {
@@ -239,11 +224,7 @@ mod tests {
             }
             assert_eq!(table.record(model.records.len()), None);
             assert_eq!(table.record(usize::MAX), None);
-            assert!(
-                table.heap_bytes() <= 3000 + 128 * 8,
-                "{}",
-                table.heap_bytes()
-            );
+            assert!(table.heap_bytes() <= 3000 + 128 * 8, "{}", table.heap_bytes());
         }
     }
 

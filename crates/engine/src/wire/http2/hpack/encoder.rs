@@ -118,12 +118,12 @@ impl Encoder {
         let generation = self.table.generation();
         let settled = self.encode_fields(head, out);
         let block = &out[start..];
-        if settled && self.table.generation() == generation && block.len() <= CACHED_BLOCK_BYTES_MAX
+        if settled
+            && self.table.generation() == generation
+            && block.len() <= CACHED_BLOCK_BYTES_MAX
+            && self.heads.wants(generation)
         {
-            self.heads.offer(generation, || CachedHead {
-                head: Arc::clone(head),
-                block: block.into(),
-            });
+            self.heads.put(CachedHead { head: Arc::clone(head), block: block.into() });
         }
     }
 
@@ -156,8 +156,7 @@ impl Encoder {
         let name_hash = hash(field.name);
         let static_name = static_table::find_name(field.name, name_hash);
         if field.sensitive {
-            let name =
-                static_name.or_else(|| self.index.find_name(&self.table, field.name, name_hash));
+            let name = static_name.or_else(|| self.index.find_name(&self.table, field.name, name_hash));
             encode_literal(field, name, Literal::NeverIndexed, out);
             return true;
         }
@@ -229,11 +228,7 @@ struct Link {
 
 impl Index {
     const fn new() -> Self {
-        Self {
-            buckets: Vec::new(),
-            links: VecDeque::new(),
-            newest: 0,
-        }
+        Self { buckets: Vec::new(), links: VecDeque::new(), newest: 0 }
     }
 
     /// Takes in the field just inserted into the table, which now holds `table_len` fields.
@@ -244,11 +239,7 @@ impl Index {
         }
         self.newest = self.newest.wrapping_add(1);
         let bucket = self.bucket(name_hash as u32);
-        self.links.push_back(Link {
-            name_hash: name_hash as u32,
-            hash: hash as u32,
-            older: self.buckets[bucket],
-        });
+        self.links.push_back(Link { name_hash: name_hash as u32, hash: hash as u32, older: self.buckets[bucket] });
         self.buckets[bucket] = self.newest;
     }
 
@@ -284,9 +275,7 @@ impl Index {
 
     /// The index of the newest field with this name.
     fn find_name(&self, table: &DynamicTable, name: &[u8], name_hash: u64) -> Option<usize> {
-        self.chain(name_hash)
-            .find(|&(age, _)| has_name(table, age, name))
-            .map(|(age, _)| DYNAMIC_FIRST + age)
+        self.chain(name_hash).find(|&(age, _)| has_name(table, age, name)).map(|(age, _)| DYNAMIC_FIRST + age)
     }
 
     /// The fields whose names have this hash, each with the number of insertions since its own.
@@ -381,10 +370,7 @@ fn encode_string(string: &[u8], huffman: bool, out: &mut Vec<u8>) {
 }
 
 fn has_name(table: &DynamicTable, age: usize, name: &[u8]) -> bool {
-    table
-        .record(age)
-        .and_then(Field::split_record)
-        .is_some_and(|(field, _)| field.name == name)
+    table.record(age).and_then(Field::split_record).is_some_and(|(field, _)| field.name == name)
 }
 
 // The patterns of RFC 7541 §6.

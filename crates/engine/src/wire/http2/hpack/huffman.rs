@@ -98,28 +98,24 @@ fn ones_behind(bits: u64, shift: u32) -> u64 {
 fn last_bytes(bytes: &[u8]) -> u64 {
     let ones = u64::MAX.checked_shr(bytes.len() as u32 * 8).unwrap_or(0);
     let at = |byte: u8, position: usize| u64::from(byte) << (56 - 8 * position);
-    let bits =
-        if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-            let first = u64::from(u32::from_be_bytes(*first)) << 32;
-            first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
-        } else {
-            match *bytes {
-                [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
-                [a, b] => at(a, 0) | at(b, 1),
-                [a] => at(a, 0),
-                [] => 0,
-            }
-        };
+    let bits = if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        let first = u64::from(u32::from_be_bytes(*first)) << 32;
+        first | u64::from(u32::from_be_bytes(*last)) << (8 * (8 - bytes.len()))
+    } else {
+        match *bytes {
+            [a, b, c, ..] => at(a, 0) | at(b, 1) | at(c, 2),
+            [a, b] => at(a, 0) | at(b, 1),
+            [a] => at(a, 0),
+            [] => 0,
+        }
+    };
     bits | ones
 }
 
 /// The length of the encoded string in bytes.
 #[inline]
 pub(super) fn encoded_len(text: &[u8]) -> usize {
-    let bits: usize = text
-        .iter()
-        .map(|&byte| usize::from(LENGTHS[usize::from(byte)]))
-        .sum();
+    let bits: usize = text.iter().map(|&byte| usize::from(LENGTHS[usize::from(byte)])).sum();
     bits.div_ceil(8)
 }
 
@@ -170,12 +166,7 @@ const fn symbol(bits: u32, length: u32) -> u16 {
 }
 
 static FAST: [Pair; 1 << FAST_BITS] = {
-    let none = Pair {
-        bytes: [0; 2],
-        length: 0,
-        first_length: 0,
-        symbols: 0,
-    };
+    let none = Pair { bytes: [0; 2], length: 0, first_length: 0, symbols: 0 };
     let mut fast = [none; 1 << FAST_BITS];
     let mut i = 0;
     while i < fast.len() {
@@ -307,34 +298,38 @@ static LENGTHS: [u8; 257] = [
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
-    use std::sync::LazyLock;
+    use std::collections::BTreeMap;
 
     use super::*;
 
-    /// From a code's length and its bits to its symbol.
-    static SYMBOL_OF: LazyLock<HashMap<(u8, u32), usize>> = LazyLock::new(|| {
-        (0..LENGTHS.len())
-            .map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol))
-            .collect()
-    });
+    /// Decodes one bit at a time, as the standard says it.
+    struct BitByBit {
+        /// From a code's length and its bits to its symbol.
+        symbols: BTreeMap<(u8, u32), usize>,
+    }
 
-    /// One bit at a time, as the standard says it.
-    fn decode_slowly(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
-        let mut out = Vec::new();
-        let (mut code, mut length) = (0u32, 0u8);
-        for position in 0..input.len() * 8 {
-            code = code << 1 | u32::from(input[position / 8] >> (7 - position % 8) & 1);
-            length += 1;
-            if let Some(&symbol) = SYMBOL_OF.get(&(length, code)) {
-                out.push(u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?);
-                (code, length) = (0, 0);
+    impl BitByBit {
+        fn new() -> Self {
+            let symbols = (0..LENGTHS.len()).map(|symbol| ((LENGTHS[symbol], CODES[symbol]), symbol)).collect();
+            Self { symbols }
+        }
+
+        fn decode(&self, input: &[u8]) -> Result<Vec<u8>, DecodeError> {
+            let mut out = Vec::new();
+            let (mut code, mut length) = (0u32, 0u8);
+            for position in 0..input.len() * 8 {
+                code = code << 1 | u32::from(input[position / 8] >> (7 - position % 8) & 1);
+                length += 1;
+                if let Some(&symbol) = self.symbols.get(&(length, code)) {
+                    out.push(u8::try_from(symbol).map_err(|_| DecodeError::HuffmanEndOfString)?);
+                    (code, length) = (0, 0);
+                }
             }
+            if length >= 8 || code != (1 << length) - 1 {
+                return Err(DecodeError::HuffmanPadding);
+            }
+            Ok(out)
         }
-        if length >= 8 || code != (1 << length) - 1 {
-            return Err(DecodeError::HuffmanPadding);
-        }
-        Ok(out)
     }
 
     /// A few lines of the table in Appendix B, of all lengths; the first and the last of it.
@@ -368,6 +363,7 @@ mod tests {
 
     #[test]
     fn every_symbol_comes_through_at_every_place() {
+        let bit_by_bit = BitByBit::new();
         for symbol in 0..=255 {
             for before in 0..16 {
                 let mut text = vec![b'0'; before];
@@ -378,18 +374,17 @@ mod tests {
                 let mut decoded = b"kept".to_vec();
                 decode(&code, &mut decoded).unwrap();
                 assert_eq!(decoded.strip_prefix(b"kept"), Some(&text[..]));
-                assert_eq!(decode_slowly(&code).unwrap(), text);
+                assert_eq!(bit_by_bit.decode(&code).unwrap(), text);
             }
         }
     }
 
     #[test]
     fn any_bytes_mean_the_same_as_bit_by_bit() {
+        let bit_by_bit = BitByBit::new();
         let mut state = 1u64;
         let mut random = || {
-            state = state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1);
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
             (state >> 33) as usize
         };
         let mut good = 0;
@@ -405,7 +400,7 @@ mod tests {
             let mut decoded = Vec::new();
             let result = decode(&input, &mut decoded).map(|()| decoded);
             good += usize::from(result.is_ok());
-            assert_eq!(result, decode_slowly(&input), "{input:x?}");
+            assert_eq!(result, bit_by_bit.decode(&input), "{input:x?}");
         }
         assert!((200..3_800).contains(&good), "{good}");
     }

@@ -58,11 +58,9 @@ mod tests {
     /// RFC 7541 §C.1
     #[test]
     fn the_examples_of_the_standard_come_out() {
-        for (value, prefix, bytes) in [
-            (10, 5, &[0b01010][..]),
-            (1337, 5, &[0b11111, 0b1001_1010, 0b0000_1010]),
-            (42, 8, &[0b0010_1010]),
-        ] {
+        for (value, prefix, bytes) in
+            [(10, 5, &[0b01010][..]), (1337, 5, &[0b11111, 0b1001_1010, 0b0000_1010]), (42, 8, &[0b0010_1010])]
+        {
             let mut out = Vec::new();
             encode(value, prefix, 0, &mut out);
             assert_eq!(out, bytes);
@@ -83,10 +81,7 @@ mod tests {
             assert_eq!(decode::<PREFIX>(&mut input), Ok(value));
             assert_eq!(input, [0xaa]);
             for len in 0..out.len() - 1 {
-                assert_eq!(
-                    decode::<PREFIX>(&mut &out[..len]),
-                    Err(DecodeError::Truncated)
-                );
+                assert_eq!(decode::<PREFIX>(&mut &out[..len]), Err(DecodeError::Truncated));
             }
         }
         let borders = (0..32).flat_map(|bits| {

@@ -168,11 +168,8 @@ static LAST_OF_NAME: [u8; LEN + 1] = {
     let mut last = [0; LEN + 1];
     let mut index = LEN;
     while index > 0 {
-        last[index] = if index < LEN && same(TABLE[index - 1].0, TABLE[index].0) {
-            last[index + 1]
-        } else {
-            index as u8
-        };
+        last[index] =
+            if index < LEN && same(TABLE[index - 1].0, TABLE[index].0) { last[index + 1] } else { index as u8 };
         index -= 1;
     }
     last

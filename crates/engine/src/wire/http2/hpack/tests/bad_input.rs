@@ -42,18 +42,10 @@ fn a_broken_block_is_an_error_that_says_what_is_broken() {
         ("04 82 1f ff", HuffmanPadding, "eleven bits of padding"),
         ("04 81 ff", HuffmanPadding, "eight bits of padding"),
         ("04 81 fe", HuffmanPadding, "the start of a long code"),
-        (
-            "04 82 ff c0",
-            HuffmanPadding,
-            "three bits short of `[` or `\\0`",
-        ),
+        ("04 82 ff c0", HuffmanPadding, "three bits short of `[` or `\\0`"),
         ("04 84 ff ff ff ff", HuffmanEndOfString, "EOS and padding"),
         ("04 84 ff ff ff fc", HuffmanEndOfString, "EOS, bad padding"),
-        (
-            "04 8a 1f ff ff ff ff 00 00 00 00 00",
-            HuffmanEndOfString,
-            "",
-        ),
+        ("04 8a 1f ff ff ff ff 00 00 00 00 00", HuffmanEndOfString, ""),
         ("04 83 ff ff ff", HuffmanPadding, "a piece of EOS"),
         ("82 20", SizeUpdateMisplaced, "behind a field"),
         ("20 82 20", SizeUpdateMisplaced, "behind a field too"),
@@ -108,10 +100,7 @@ fn a_field_larger_than_the_table_empties_it() {
     let decoded = decoder.decode(&block, LIST_BYTES_MAX).unwrap();
     assert_eq!(decoded.size(), 4097);
     assert_eq!((decoder.table_len(), decoder.table_bytes()), (0, 0));
-    assert_eq!(
-        decoder.decode(&[0xbe], LIST_BYTES_MAX),
-        Err(DecodeError::IndexOutOfRange)
-    );
+    assert_eq!(decoder.decode(&[0xbe], LIST_BYTES_MAX), Err(DecodeError::IndexOutOfRange));
 }
 
 #[test]
@@ -151,10 +140,7 @@ fn after_a_list_too_large_the_table_is_in_step() {
     let decoded = decoder.decode(&unhex("be bf c0"), LIST_BYTES_MAX).unwrap();
     assert_eq!(*decoded, headers(&[("e", "f"), ("c", "d"), ("a", "b")]));
     // An error behind the limit is still found.
-    assert_eq!(
-        decoder.decode(&unhex("be bf c0 c1"), 50),
-        Err(DecodeError::IndexOutOfRange)
-    );
+    assert_eq!(decoder.decode(&unhex("be bf c0 c1"), 50), Err(DecodeError::IndexOutOfRange));
 }
 
 /// 16 KiB of indices that stand for 64 MiB.
@@ -166,10 +152,7 @@ fn a_bomb_of_indices_stops_early() {
     block.extend_from_slice(&[0xbe; 16 * 1024]);
     // If all was followed, the error at the end would be found.
     block.push(0x80);
-    assert_eq!(
-        decoder.decode(&block, LIST_BYTES_MAX),
-        Err(DecodeError::WorkTooLarge)
-    );
+    assert_eq!(decoder.decode(&block, LIST_BYTES_MAX), Err(DecodeError::WorkTooLarge));
     assert!(DecodeError::WorkTooLarge.is_fatal());
 }
 
@@ -182,10 +165,7 @@ fn a_bomb_of_names_stops_early() {
     block.push(0);
     block.extend_from_slice(&[0x7e, 0x00].repeat(8 * 1024));
     block.push(0x80);
-    assert_eq!(
-        decoder.decode(&block, LIST_BYTES_MAX),
-        Err(DecodeError::WorkTooLarge)
-    );
+    assert_eq!(decoder.decode(&block, LIST_BYTES_MAX), Err(DecodeError::WorkTooLarge));
 }
 
 /// A list somewhat too large costs the message, one far too large the connection.

@@ -43,11 +43,7 @@ fn encode(encoder: &mut Encoder, head: &Arc<Headers>, extra: Option<&Headers>) -
 
 /// The bytes that a text like `8286 84` spells.
 fn unhex(text: &str) -> Vec<u8> {
-    let digits: Vec<u8> = text
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .map(|c| c.to_digit(16).unwrap() as u8)
-        .collect();
+    let digits: Vec<u8> = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_digit(16).unwrap() as u8).collect();
     let (pairs, rest) = digits.as_chunks::<2>();
     assert!(rest.is_empty());
     pairs.iter().map(|[high, low]| high << 4 | low).collect()

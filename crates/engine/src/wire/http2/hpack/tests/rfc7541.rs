@@ -22,9 +22,7 @@ fn check<const N: usize>(table_bytes_max: u32, meanings: [Meaning; N], blocks: [
         assert_eq!(*decoded, headers(meaning.fields));
         assert_eq!(decoder.table_bytes(), meaning.table_bytes, "{decoded:?}");
         // The table shows itself if asked for all its indices.
-        let indices: Vec<u8> = (0..decoder.table_len())
-            .map(|age| 0x80 | (62 + age as u8))
-            .collect();
+        let indices: Vec<u8> = (0..decoder.table_len()).map(|age| 0x80 | (62 + age as u8)).collect();
         let table = decoder.decode(&indices, LIST_BYTES_MAX).unwrap();
         assert_eq!(*table, headers(meaning.table));
     }
@@ -47,11 +45,7 @@ fn c_2_1_a_literal_field_with_indexing() {
 fn c_2_2_a_literal_field_without_indexing() {
     check(
         TABLE_BYTES_DEFAULT,
-        [Meaning {
-            fields: &[(":path", "/sample/path")],
-            table_bytes: 0,
-            table: &[],
-        }],
+        [Meaning { fields: &[(":path", "/sample/path")], table_bytes: 0, table: &[] }],
         ["040c 2f73 616d 706c 652f 7061 7468"],
     );
 }
@@ -72,26 +66,13 @@ fn c_2_3_a_literal_field_never_indexed() {
 
 #[test]
 fn c_2_4_an_indexed_field() {
-    check(
-        TABLE_BYTES_DEFAULT,
-        [Meaning {
-            fields: &[(":method", "GET")],
-            table_bytes: 0,
-            table: &[],
-        }],
-        ["82"],
-    );
+    check(TABLE_BYTES_DEFAULT, [Meaning { fields: &[(":method", "GET")], table_bytes: 0, table: &[] }], ["82"]);
 }
 
 /// C.3 and C.4: the same requests without and with Huffman code.
 const REQUESTS: [Meaning; 3] = [
     Meaning {
-        fields: &[
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":path", "/"),
-            (":authority", "www.example.com"),
-        ],
+        fields: &[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "www.example.com")],
         table_bytes: 57,
         table: &[(":authority", "www.example.com")],
     },
@@ -104,10 +85,7 @@ const REQUESTS: [Meaning; 3] = [
             ("cache-control", "no-cache"),
         ],
         table_bytes: 110,
-        table: &[
-            ("cache-control", "no-cache"),
-            (":authority", "www.example.com"),
-        ],
+        table: &[("cache-control", "no-cache"), (":authority", "www.example.com")],
     },
     Meaning {
         fields: &[
@@ -118,11 +96,7 @@ const REQUESTS: [Meaning; 3] = [
             ("custom-key", "custom-value"),
         ],
         table_bytes: 164,
-        table: &[
-            ("custom-key", "custom-value"),
-            ("cache-control", "no-cache"),
-            (":authority", "www.example.com"),
-        ],
+        table: &[("custom-key", "custom-value"), ("cache-control", "no-cache"), (":authority", "www.example.com")],
     },
 ];
 
@@ -165,17 +139,11 @@ const RESPONSES: [Meaning; 3] = [
             ("date", "Mon, 21 Oct 2013 20:13:22 GMT"),
             ("location", "https://www.example.com"),
             ("content-encoding", "gzip"),
-            (
-                "set-cookie",
-                "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
-            ),
+            ("set-cookie", "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1"),
         ],
         table_bytes: 215,
         table: &[
-            (
-                "set-cookie",
-                "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
-            ),
+            ("set-cookie", "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1"),
             ("content-encoding", "gzip"),
             ("date", "Mon, 21 Oct 2013 20:13:22 GMT"),
         ],

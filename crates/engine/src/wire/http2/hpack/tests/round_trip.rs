@@ -18,18 +18,8 @@ fn field(random: &mut Random) -> (Vec<u8>, Vec<u8>) {
         "a",
         "",
     ];
-    const VALUES: [&str; 10] = [
-        "POST",
-        "/",
-        "200",
-        "application/grpc",
-        "trailers",
-        "acme",
-        "1S",
-        "polywire/0.1 (a longer remark)",
-        "b",
-        "",
-    ];
+    const VALUES: [&str; 10] =
+        ["POST", "/", "200", "application/grpc", "trailers", "acme", "1S", "polywire/0.1 (a longer remark)", "b", ""];
     let name = match random.below(12) {
         0 => {
             let len = random.below(60);
@@ -67,9 +57,7 @@ fn play(seed: u64) {
     let limit = *random.pick(&[0, 100, 256, 1000, 4096, 20_000]);
     let mut encoder = Encoder::with_table_limit(limit);
     let mut decoder = decoder();
-    let mut heads: Vec<Arc<Headers>> = (0..=random.below(20))
-        .map(|_| Arc::new(list(&mut random)))
-        .collect();
+    let mut heads: Vec<Arc<Headers>> = (0..=random.below(20)).map(|_| Arc::new(list(&mut random))).collect();
     for _ in 0..300 {
         match random.below(40) {
             0 => {

@@ -23,9 +23,7 @@ fn lines() -> Vec<Line> {
             "limit" => Line::Limit(text.parse().unwrap()),
             "block" => {
                 let mut fields = Headers::new();
-                while let Some(field) =
-                    rest.next_if(|line| line.starts_with('-') || line.starts_with('!'))
-                {
+                while let Some(field) = rest.next_if(|line| line.starts_with('-') || line.starts_with('!')) {
                     // A pseudo header's name begins with a colon, but none has a colon and a space inside.
                     let (name, value) = field[2..].split_once(": ").unwrap();
                     if field.starts_with('!') {
