@@ -13,12 +13,12 @@ use polywire::{
 use polywire_proto::{FileDescriptorProto, FileDescriptorSet, Files};
 
 use self::messages::{
-    ServerReflectionRequest, ServerReflectionResponse,
     __buffa::oneof::{
         server_reflection_request::MessageRequest as Question, server_reflection_response::MessageResponse as Answer,
     },
+    ServerReflectionRequest, ServerReflectionResponse,
 };
-use crate::{descriptors::built_in, failure::Failure};
+use crate::failure::Failure;
 
 /// Asks one server, on one stream.
 pub(crate) struct Reflection {
@@ -67,7 +67,9 @@ impl Reflection {
     pub(crate) async fn files_of(&mut self, symbol: &str, known: &Files) -> Result<Option<FileDescriptorSet>, Failure> {
         let first = match self.ask(Question::FileContainingSymbol(symbol.to_owned())).await? {
             Ok(answer) => files(answer)?,
-            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unknown) => return Ok(None),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unknown) => {
+                return Ok(None);
+            }
             Err(status) => return Err(status.into()),
         };
         let mut names: HashSet<String> = known.iter().map(|file| file.name().to_owned()).collect();
@@ -87,7 +89,8 @@ impl Reflection {
         while let Some(name) = missing.pop_front() {
             let files = match self.ask(Question::FileByFilename(name.clone())).await? {
                 Ok(answer) => files(answer)?,
-                Err(status) => built_in(&name).ok_or_else(|| {
+                // Some servers do not give what every compiler brings along.
+                Err(status) => polywire_proto::built_in(&name).map(|set| set.file).ok_or_else(|| {
                     Failure::new(format!("the server does not give {name}, which its own files import: {status}"))
                         .hint("pass --proto FILE or --descriptor-set FILE instead")
                 })?,
@@ -142,8 +145,9 @@ impl Reflection {
                     self.version += 1;
                     continue;
                 }
-                return Err(Failure::new("no reflection on this server")
-                    .hint("pass --proto FILE or --descriptor-set FILE"));
+                return Err(
+                    Failure::new("no reflection on this server").hint("pass --proto FILE or --descriptor-set FILE")
+                );
             }
             // A stream that had been idle may have been ended by the server: a new one gets the question once more.
             if fresh || status.code() == Code::DeadlineExceeded {
