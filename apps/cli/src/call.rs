@@ -47,6 +47,7 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
     let method = within(deadline, descriptors.method(&arguments.method)).await.unwrap_or_else(|| {
         Err(Failure::from(Status::deadline_exceeded("the server did not give its descriptors in time")))
     })?;
+    descriptors.rest();
     output.note(1, '*', format_args!("descriptors from {}{}", descriptors.origin(), took(output, asked.elapsed())));
 
     let mut options = RawOptions::new().metadata(metadata.clone());

@@ -56,6 +56,13 @@ impl Descriptors {
         }
     }
 
+    /// Lets the server off until there is another question.
+    pub(crate) fn rest(&mut self) {
+        if let Some(reflection) = &mut self.reflection {
+            reflection.rest();
+        }
+    }
+
     /// What is known by now.
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool

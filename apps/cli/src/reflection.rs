@@ -28,6 +28,8 @@ pub(crate) struct Reflection {
     /// The place in `VERSIONS`.
     version: usize,
     stream: Option<(RawSender, RawReceiver)>,
+    /// The answers of a stream that we have ended: dropping them would cancel it instead.
+    ended: Option<RawReceiver>,
     /// Whether the server has answered anything yet.
     answered: bool,
 }
@@ -41,12 +43,20 @@ const FILES_MAX: usize = 20_000;
 impl Reflection {
     /// Will ask with this metadata.
     pub(crate) fn new(channel: Channel, metadata: Metadata, deadline: Option<Instant>) -> Self {
-        Self { channel, metadata, deadline, version: 0, stream: None, answered: false }
+        Self { channel, metadata, deadline, version: 0, stream: None, ended: None, answered: false }
     }
 
     /// The version that the server understands.
     pub(crate) fn version(&self) -> &'static str {
         VERSIONS[self.version]
+    }
+
+    /// Ends the stream; a later question opens another one.
+    pub(crate) fn rest(&mut self) {
+        if let Some((requests, responses)) = self.stream.take() {
+            requests.close();
+            self.ended = Some(responses);
+        }
     }
 
     /// The full names of all services, in alphabetical order.

@@ -27,7 +27,8 @@ fn services_and_methods_are_listed() {
     let server = server();
     let methods = ["Unary", "Expand", "Collect", "Chat"].map(|name| format!("polywire.test.v1.Echo/{name}\n")).concat();
     for source in [&[server.address.as_str()][..], &FILE] {
-        polywire(&[&["list"], source].concat()).exits(0).prints("polywire.test.v1.Echo\n");
+        let ran = polywire(&[&["list"], source].concat()).exits(0);
+        assert!(ran.stdout.ends_with("polywire.test.v1.Echo\n"), "{ran:?}");
         polywire(&[&["list"], source, &["polywire.test.v1.Echo"]].concat()).exits(0).prints(&methods);
         polywire(&[&["list"], source, &["Echo"]].concat()).exits(0).prints(&methods);
         polywire(&[&["list"], source, &["Ecco"]].concat())

@@ -10,7 +10,8 @@ use std::{
 };
 
 use polywire::{
-    Bound, Call, Code, Detail, Receiver, Sender, Server, ServerHandle, Service, Status,
+    Bound, BoxFuture, Call, Code, Detail, Exchange, Method, MethodKind, Receiver, Reply, Sender, Server, ServerHandle,
+    Service, Status,
     transport::tls::{CertificateSource, ServerTls},
 };
 use polywire_proto::Files;
@@ -47,12 +48,17 @@ pub struct Ran {
 
 /// A server with reflection.
 pub fn server() -> Running {
-    run(Server::new().add(ServerReflectionServer::new(Reflector)))
+    run(Server::new().with_reflection())
 }
 
 /// A server without reflection.
 pub fn server_without_reflection() -> Running {
     run(Server::new())
+}
+
+/// A server with the older reflection only.
+pub fn server_with_old_reflection() -> Running {
+    run(Server::new().add(OldReflection(ServerReflectionServer::new(Reflector))))
 }
 
 /// A server with reflection that speaks TLS, and the certificate to believe.
@@ -62,7 +68,7 @@ pub fn server_with_tls() -> (Running, tempfile::NamedTempFile) {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     file.write_all(certificate.as_bytes()).unwrap();
     let tls = ServerTls::new(CertificateSource::pem(certificate, key));
-    (run(Server::new().tls(tls).add(ServerReflectionServer::new(Reflector))), file)
+    (run(Server::new().tls(tls).with_reflection()), file)
 }
 
 /// Runs the command.
@@ -209,6 +215,31 @@ fn failed(code: u32, message: &str) -> Status {
             type_url: "type.googleapis.com/no.such.Type".to_owned(),
             value: (&b"\x08\x01"[..]).into(),
         })
+}
+
+/// Version v1 under the name of v1alpha: their messages are the same.
+struct OldReflection(ServerReflectionServer<Reflector>);
+
+static OLD_METHODS: [Method; 1] =
+    [Method::new("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", MethodKind::BidiStreaming)];
+
+impl Service for OldReflection {
+    fn name(&self) -> &'static str {
+        "grpc.reflection.v1alpha.ServerReflection"
+    }
+
+    fn methods(&self) -> &'static [Method] {
+        &OLD_METHODS
+    }
+
+    fn call<'a>(
+        &'a self,
+        method: usize,
+        call: &'a mut Call,
+        exchange: Exchange,
+    ) -> BoxFuture<'a, Result<Reply, Status>> {
+        self.0.call(method, call, exchange)
+    }
 }
 
 struct Reflector;
