@@ -36,13 +36,18 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
 
     let server = Server::reach(&arguments.address, &arguments.connect, deadline).await?;
     let security = if server.tls { "TLS" } else { "plaintext" };
-    output.note(1, '*', format_args!("connected to {} ({security}){}", server.address, took(output, server.connected_in)));
+    output.note(
+        1,
+        '*',
+        format_args!("connected to {} ({security}){}", server.address, took(output, server.connected_in)),
+    );
 
     let asked = Instant::now();
     descriptors.ask(&server, &arguments.source, reflection_metadata);
     let method = within(deadline, descriptors.method(&arguments.method)).await.unwrap_or_else(|| {
         Err(Failure::from(Status::deadline_exceeded("the server did not give its descriptors in time")))
     })?;
+    descriptors.rest();
     output.note(1, '*', format_args!("descriptors from {}{}", descriptors.origin(), took(output, asked.elapsed())));
 
     let mut options = RawOptions::new().metadata(metadata.clone());
@@ -194,12 +199,9 @@ impl CallInProgress {
 
     async fn receive(&self, receiver: &mut RawReceiver) -> Result<(), Failure> {
         let leading = receiver.leading().await;
-        // A call that has ended already may have no headers of its own.
-        if receiver.trailing().is_none() || !leading.is_empty() {
-            self.output.note(2, '<', format_args!("headers{}", took(self.output, self.elapsed())));
-        }
+        self.output.note(2, '<', format_args!("headers{}", took(self.output, self.elapsed())));
         self.output.metadata('<', "", &leading);
-        if self.output.is_json() && (receiver.trailing().is_none() || !leading.is_empty()) {
+        if self.output.is_json() && !leading.is_empty() {
             self.output.event(&Event::Headers { metadata: metadata_map(&leading) })?;
         }
         while let Some(message) = receiver.next_message().await? {
@@ -223,9 +225,9 @@ impl CallInProgress {
     /// A method that answers once must have answered once.
     fn check_count(&self) -> Status {
         match self.received.messages.get() {
-            count if count != 1 && !self.kind.server_streams() => {
-                Status::internal(format!("the server ended the call with OK, but sent {count} responses instead of one"))
-            }
+            count if count != 1 && !self.kind.server_streams() => Status::internal(format!(
+                "the server ended the call with OK, but sent {count} responses instead of one"
+            )),
             _ => Status::ok(),
         }
     }
@@ -357,7 +359,9 @@ fn any_types(value: &serde_json::Value) -> Vec<String> {
 fn hints(status: &Status) -> Vec<String> {
     let hint = match status.code() {
         Code::DeadlineExceeded => "allow more with --timeout",
-        Code::ResourceExhausted if status.message().contains("message_bytes_max") => "accept longer ones with --max-message-bytes",
+        Code::ResourceExhausted if status.message().contains("message_bytes_max") => {
+            "accept longer ones with --max-message-bytes"
+        }
         Code::Unauthenticated => "credentials go into metadata: -H 'authorization: Bearer TOKEN'",
         _ => return Vec::new(),
     };

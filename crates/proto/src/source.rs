@@ -211,7 +211,8 @@ impl<'a> Writer<'a> {
         place: &[i32],
     ) -> Option<DeclarationKind> {
         let name = join(scope, enumeration.name.as_deref());
-        let is_value = |value: &Option<String>| [scope, &name].iter().any(|scope| join(scope, value.as_deref()) == symbol);
+        let is_value =
+            |value: &Option<String>| [scope, &name].iter().any(|scope| join(scope, value.as_deref()) == symbol);
         if name == symbol {
             self.enumeration(enumeration, place);
             return Some(DeclarationKind::Enum);
@@ -357,7 +358,12 @@ impl<'a> Writer<'a> {
         self.close();
     }
 
-    fn reserved(&mut self, ranges: impl Iterator<Item = (Option<i32>, Option<i32>)>, names: &[String], number_max: i32) {
+    fn reserved(
+        &mut self,
+        ranges: impl Iterator<Item = (Option<i32>, Option<i32>)>,
+        names: &[String],
+        number_max: i32,
+    ) {
         let ranges: Vec<_> = ranges.map(|(start, last)| number_range(start, last, number_max)).collect();
         if !ranges.is_empty() {
             self.line(&format!("reserved {};", ranges.join(", ")));
@@ -381,7 +387,9 @@ impl<'a> Writer<'a> {
 
     fn field_type(&self, field: &FieldDescriptorProto) -> String {
         match field.r#type {
-            Some(Type::TYPE_MESSAGE | Type::TYPE_ENUM | Type::TYPE_GROUP) | None => self.type_name(field.type_name.as_deref()),
+            Some(Type::TYPE_MESSAGE | Type::TYPE_ENUM | Type::TYPE_GROUP) | None => {
+                self.type_name(field.type_name.as_deref())
+            }
             // The names of the variants are those of the language.
             Some(scalar) => format!("{scalar:?}").trim_start_matches("TYPE_").to_lowercase(),
         }
@@ -477,7 +485,8 @@ fn real_oneof(field: &FieldDescriptorProto) -> Option<i32> {
 /// Key and value of a map field.
 fn map_entry<'a>(message: &'a DescriptorProto, field: &FieldDescriptorProto) -> Option<[&'a FieldDescriptorProto; 2]> {
     let name = field.type_name.as_deref()?.rsplit('.').next()?;
-    let entry = message.nested_type.iter().find(|nested| is_map_entry(nested) && nested.name.as_deref() == Some(name))?;
+    let entry =
+        message.nested_type.iter().find(|nested| is_map_entry(nested) && nested.name.as_deref() == Some(name))?;
     Some([entry.field.first()?, entry.field.get(1)?])
 }
 
