@@ -137,7 +137,7 @@ struct IncomingState {
     messages: VecDeque<Message>,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
-    reader: Option<Waker>,
+    reader: Waiter,
     abandoned: bool,
     inspect: Option<Box<Inspect<Message>>>,
 }
@@ -169,14 +169,14 @@ impl IncomingQueue {
         } else {
             state.messages.push_back(message);
         }
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: the leading metadata has come.
     pub fn set_leading(&self, leading: Metadata) {
         let mut state = self.lock();
         state.leading = Some(leading);
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: no message will follow. The first end stays.
@@ -187,7 +187,7 @@ impl IncomingQueue {
             if state.leading.is_none() {
                 state.leading = Some(Metadata::new());
             }
-            wake(state.reader.take(), state);
+            state.reader.wake();
         }
     }
 
@@ -234,7 +234,7 @@ impl IncomingQueue {
         if let Some((end, _)) = &state.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
-        register(&mut state.reader, cx);
+        state.reader.wait(cx);
         Poll::Pending
     }
 
@@ -244,7 +244,7 @@ impl IncomingQueue {
         match &state.leading {
             Some(leading) => Poll::Ready(leading.clone()),
             None => {
-                register(&mut state.reader, cx);
+                state.reader.wait(cx);
                 Poll::Pending
             }
         }
@@ -373,7 +373,7 @@ struct OutgoingState {
     notified: bool,
     ended: bool,
     closed: Option<Status>,
-    writer: Option<Waker>,
+    writer: Waiter,
     /// Absent in nearly all queues: nothing stands between the writer and the owner.
     gate: Option<Gate>,
 }
@@ -419,7 +419,7 @@ impl OutgoingQueue {
     pub fn open(&self, inspect: Option<Box<Inspect<Message>>>) {
         let mut state = self.lock();
         state.gate = inspect.map(Gate::Inspect);
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Writer: ready when another message may be appended.
@@ -431,7 +431,7 @@ impl OutgoingQueue {
         if state.has_room() {
             return Poll::Ready(Ok(()));
         }
-        register(&mut state.writer, cx);
+        state.writer.wait(cx);
         Poll::Pending
     }
 
@@ -452,12 +452,7 @@ impl OutgoingQueue {
     /// # Errors
     /// The status with which the stream was closed.
     #[inline]
-    pub fn try_append(
-        &self,
-        compressed: bool,
-        len: usize,
-        write: impl FnOnce(&mut BytesMut),
-    ) -> Result<bool, Status> {
+    pub fn try_append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<bool, Status> {
         let state = self.lock();
         if let Some(status) = &state.closed {
             return Err(status.clone());
@@ -573,7 +568,7 @@ impl OutgoingQueue {
             taken.leading = Some(state.leading.take().unwrap_or_default());
         }
         state.queued_bytes = 0;
-        wake(state.writer.take(), state);
+        state.writer.wake();
         taken
     }
 
@@ -593,7 +588,7 @@ impl OutgoingQueue {
         if state.closed.is_none() {
             state.closed = Some(status);
         }
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Whether the stream is over for the writer.
@@ -629,18 +624,31 @@ pub(crate) fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, 
     assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
-fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => {}
-        _ => *place = Some(cx.waker().clone()),
-    }
+/// The one task that may wait at an end of a queue.
+///
+/// Its waker stays when it has been woken: a stream's reader is nearly always the same task again. It is woken under the lock;
+/// tasks do not run where they are woken.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
 }
 
-/// Wakes after the lock is given back, so that the woken task does not run into it.
-fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+impl Waiter {
+    fn wait(&mut self, cx: &Context<'_>) {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! A small HTTP/2 client on blocking sockets: one GET, the body to standard output. Something for foreign test
 //! programs to listen to. `h2_client http://HOST:PORT/PATH`; gives up after two seconds.
+#![allow(clippy::disallowed_methods, clippy::disallowed_types)] // an example has sockets and a clock
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -12,7 +13,6 @@ use polywire_engine::drain::{Due, drain};
 use polywire_engine::wire::http2::{Connection, Event, Headers, Reason, Role};
 use polywire_engine::{Limits, Transmit};
 
-#[allow(clippy::disallowed_methods)] // an example has a clock
 fn main() -> ExitCode {
     let url = std::env::args().nth(1).unwrap_or_default();
     match url.strip_prefix("http://").map(get) {
@@ -29,56 +29,33 @@ fn main() -> ExitCode {
     }
 }
 
-#[allow(clippy::disallowed_methods)]
 fn get(target: &str) -> std::io::Result<bool> {
     let (authority, path) = target.split_once('/').unwrap_or((target, ""));
     let path = format!("/{path}");
     let head: Arc<Headers> = Arc::new(
-        [
-            (":method", "GET"),
-            (":scheme", "http"),
-            (":path", &path),
-            (":authority", authority),
-        ]
-        .into_iter()
-        .collect(),
+        [(":method", "GET"), (":scheme", "http"), (":path", &path), (":authority", authority)].into_iter().collect(),
     );
     let mut transport = TcpStream::connect(authority)?;
     let give_up = Instant::now() + Duration::from_secs(2);
-    let mut connection = Connection::new(
-        Role::Client,
-        &Arc::new(Limits::default()),
-        Instant::now(),
-        0,
-    );
+    let mut connection = Connection::new(Role::Client, &Arc::new(Limits::default()), Instant::now(), 0);
     let mut out = Transmit::default();
     let mut buffer = vec![0; 65_536];
     let mut complete = false;
     loop {
-        let due = drain(
-            &mut connection,
-            Instant::now(),
-            &mut out,
-            |connection, event| match event {
-                // Nothing is asked before the server has spoken.
-                Event::Settled => {
-                    let _ = connection.open(Instant::now(), &head, None, true);
-                }
-                Event::Data {
-                    key,
-                    data,
-                    end,
-                    flow_bytes,
-                } => {
-                    connection.release(key, flow_bytes);
-                    let _ = std::io::stdout().write_all(&data);
-                    complete |= end;
-                }
-                Event::Headers { end, .. } => complete |= end,
-                Event::Trailers { .. } => complete = true,
-                other => eprintln!("{other:?}"),
-            },
-        );
+        let due = drain(&mut connection, Instant::now(), &mut out, |connection, event| match event {
+            // Nothing is asked before the server has spoken.
+            Event::Settled => {
+                let _ = connection.open(Instant::now(), &head, None, true);
+            }
+            Event::Data { key, data, end, flow_bytes } => {
+                connection.release(key, flow_bytes);
+                let _ = std::io::stdout().write_all(&data);
+                complete |= end;
+            }
+            Event::Headers { end, .. } => complete |= end,
+            Event::Trailers { .. } => complete = true,
+            other => eprintln!("{other:?}"),
+        });
         let wake_at = match due {
             Due::Write => {
                 for chunk in out.chunks() {

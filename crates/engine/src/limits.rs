@@ -49,8 +49,8 @@ pub struct Limits {
     /// Frames of one header block. The largest honest block fits into five frames of the smallest permitted
     /// maximum; endless or empty CONTINUATION is an attack (CVE-2024-27316). Default 32.
     pub header_block_frames_max: u32,
-    /// Time from the first to the last frame of a header block. While it is incomplete nothing else can be
-    /// received, so it must not stay so. Default 10 s.
+    /// Time from the first to the last byte of a header block, or of any other frame that is held until it is
+    /// complete. Nothing else can be received meanwhile, so it must not stay so. Default 10 s.
     pub header_block_timeout: Duration,
     /// Dynamic table we decode with, announced as SETTINGS_HEADER_TABLE_SIZE: memory a peer may fill. Default 4 KiB.
     pub header_table_bytes: u32,
@@ -169,74 +169,29 @@ impl Limits {
     pub fn validate(&self) -> Result<(), InvalidLimits> {
         let rules = [
             (self.streams_max >= 1, "streams_max must be at least 1"),
-            (
-                self.stream_id_max < 1 << 31,
-                "stream_id_max must be below 2^31",
-            ),
-            (
-                (1 << 14..1 << 24).contains(&self.frame_bytes_max),
-                "frame_bytes_max must be from 2^14 to 2^24 - 1",
-            ),
-            (
-                self.frame_send_bytes_max >= 1 << 10,
-                "frame_send_bytes_max must be at least 1 KiB",
-            ),
-            (
-                self.settings_entries_max >= 8,
-                "settings_entries_max must be at least 8",
-            ),
-            (
-                self.header_list_bytes_max >= 1 << 10,
-                "header_list_bytes_max must be at least 1 KiB",
-            ),
+            (self.stream_id_max < 1 << 31, "stream_id_max must be below 2^31"),
+            ((1 << 14..1 << 24).contains(&self.frame_bytes_max), "frame_bytes_max must be from 2^14 to 2^24 - 1"),
+            (self.frame_send_bytes_max >= 1 << 10, "frame_send_bytes_max must be at least 1 KiB"),
+            (self.settings_entries_max >= 8, "settings_entries_max must be at least 8"),
+            (self.header_list_bytes_max >= 1 << 10, "header_list_bytes_max must be at least 1 KiB"),
             (
                 self.header_block_bytes_max >= self.header_list_bytes_max as usize,
                 "header_block_bytes_max must not be below header_list_bytes_max",
             ),
-            (
-                self.header_block_frames_max >= 2,
-                "header_block_frames_max must be at least 2",
-            ),
-            (
-                self.header_table_bytes <= 1 << 16,
-                "header_table_bytes must be at most 64 KiB",
-            ),
-            (
-                self.header_table_send_bytes_max <= 1 << 16,
-                "header_table_send_bytes_max must be at most 64 KiB",
-            ),
-            (
-                self.window_bytes < 1 << 31,
-                "window_bytes must be below 2^31",
-            ),
-            (
-                self.window_bytes_max < 1 << 30,
-                "window_bytes_max must be below 2^30",
-            ),
+            (self.header_block_frames_max >= 2, "header_block_frames_max must be at least 2"),
+            (self.header_table_bytes <= 1 << 16, "header_table_bytes must be at most 64 KiB"),
+            (self.header_table_send_bytes_max <= 1 << 16, "header_table_send_bytes_max must be at most 64 KiB"),
+            (self.window_bytes < 1 << 31, "window_bytes must be below 2^31"),
+            (self.window_bytes_max < 1 << 30, "window_bytes_max must be below 2^30"),
             (
                 (65_535..1 << 31).contains(&self.connection_window_bytes),
                 "connection_window_bytes must be from 65,535 to 2^31 - 1",
             ),
-            (
-                self.buffered_bytes_max < 1 << 31,
-                "buffered_bytes_max must be below 2^31",
-            ),
-            (
-                self.transmit_bytes_max >= 1 << 10,
-                "transmit_bytes_max must be at least 1 KiB",
-            ),
-            (
-                self.direct_bytes_max <= self.transmit_bytes_max,
-                "direct_bytes_max must not be above transmit_bytes_max",
-            ),
-            (
-                self.queue_low_bytes <= self.queue_high_bytes,
-                "queue_low_bytes must not be above queue_high_bytes",
-            ),
-            (
-                self.control_frames_max >= 16,
-                "control_frames_max must be at least 16",
-            ),
+            (self.buffered_bytes_max < 1 << 31, "buffered_bytes_max must be below 2^31"),
+            (self.transmit_bytes_max >= 1 << 10, "transmit_bytes_max must be at least 1 KiB"),
+            (self.direct_bytes_max <= self.transmit_bytes_max, "direct_bytes_max must not be above transmit_bytes_max"),
+            (self.queue_low_bytes <= self.queue_high_bytes, "queue_low_bytes must not be above queue_high_bytes"),
+            (self.control_frames_max >= 16, "control_frames_max must be at least 16"),
         ];
         match rules.iter().find(|(holds, _)| !holds) {
             Some((_, rule)) => Err(InvalidLimits(rule)),
@@ -275,14 +230,8 @@ impl Default for Limits {
             queued_bytes_max: 4 << 20,
             window_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            resets: Rate {
-                burst: 1_000,
-                per_second: 100,
-            },
-            idle_frames: Rate {
-                burst: 2_000,
-                per_second: 200,
-            },
+            resets: Rate { burst: 1_000, per_second: 100 },
+            idle_frames: Rate { burst: 2_000, per_second: 200 },
             handshake_timeout: Duration::from_secs(10),
             settings_timeout: Duration::from_secs(30),
             keepalive: None,
@@ -299,22 +248,14 @@ impl Default for Limits {
 impl Default for Keepalive {
     /// What gRPC servers do: 2 h, 20 s, also without calls.
     fn default() -> Self {
-        Keepalive {
-            interval: Duration::from_secs(2 * 60 * 60),
-            timeout: Duration::from_secs(20),
-            without_calls: true,
-        }
+        Keepalive { interval: Duration::from_secs(2 * 60 * 60), timeout: Duration::from_secs(20), without_calls: true }
     }
 }
 
 impl Default for PingPolicy {
     /// What gRPC servers do: 5 min, not without calls, two strikes.
     fn default() -> Self {
-        PingPolicy {
-            interval_min: Duration::from_secs(5 * 60),
-            without_calls: false,
-            strikes_max: 2,
-        }
+        PingPolicy { interval_min: Duration::from_secs(5 * 60), without_calls: false, strikes_max: 2 }
     }
 }
 
@@ -337,16 +278,7 @@ mod tests {
 
     #[test]
     fn a_frame_limit_outside_the_standard_is_named() {
-        let limits = Limits {
-            frame_bytes_max: 1 << 24,
-            ..Limits::default()
-        };
-        assert!(
-            limits
-                .validate()
-                .unwrap_err()
-                .to_string()
-                .contains("frame_bytes_max")
-        );
+        let limits = Limits { frame_bytes_max: 1 << 24, ..Limits::default() };
+        assert!(limits.validate().unwrap_err().to_string().contains("frame_bytes_max"));
     }
 }

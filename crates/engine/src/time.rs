@@ -17,10 +17,7 @@ impl RateLimiter {
     /// A full bucket.
     #[must_use]
     pub fn new(rate: Rate) -> Self {
-        RateLimiter {
-            left: rate.burst,
-            since: None,
-        }
+        RateLimiter { left: rate.burst, since: None }
     }
 
     /// Counts one event at `now`. False: the rate is exceeded.
@@ -47,15 +44,13 @@ impl RateLimiter {
             self.since = Some(now);
             return;
         };
-        let earned = now.saturating_duration_since(since).as_micros() * u128::from(rate.per_second)
-            / 1_000_000;
+        let earned = now.saturating_duration_since(since).as_micros() * u128::from(rate.per_second) / 1_000_000;
         if earned == 0 {
             return;
         }
         // What is earned in a fraction stays: the time moves on by whole events only.
-        let spent = Duration::from_micros(
-            u64::try_from(earned * 1_000_000 / u128::from(rate.per_second)).unwrap_or(u64::MAX),
-        );
+        let spent =
+            Duration::from_micros(u64::try_from(earned * 1_000_000 / u128::from(rate.per_second)).unwrap_or(u64::MAX));
         self.since = Some(since.checked_add(spent).unwrap_or(now));
         let earned = u32::try_from(earned).unwrap_or(u32::MAX);
         self.left = self.left.saturating_add(earned).min(rate.burst);
@@ -94,10 +89,7 @@ pub fn jittered(length: Duration, seed: u64) -> Duration {
 mod tests {
     use super::*;
 
-    const RATE: Rate = Rate {
-        burst: 3,
-        per_second: 10,
-    };
+    const RATE: Rate = Rate { burst: 3, per_second: 10 };
 
     #[allow(clippy::disallowed_methods)] // one base for all offsets
     fn base() -> Instant {

@@ -68,8 +68,7 @@ impl Transmit {
         self.inline.extend_from_slice(&other.inline[other.taken..]);
         self.payload_bytes += other.payload_bytes;
         for (at, payload) in other.payloads.drain(..) {
-            self.payloads
-                .push_back((offset + at - other.taken, payload));
+            self.payloads.push_back((offset + at - other.taken, payload));
         }
         other.payload_bytes = 0;
         other.clear();
@@ -80,10 +79,7 @@ impl Transmit {
     /// # Panics
     /// When `bytes` is more than [`len`](Self::len).
     pub fn advance(&mut self, mut bytes: usize) {
-        assert!(
-            bytes <= self.len(),
-            "a transport cannot take more than there is"
-        );
+        assert!(bytes <= self.len(), "a transport cannot take more than there is");
         while let Some((at, payload)) = self.payloads.front_mut() {
             let before = *at - self.taken;
             if bytes < before {
@@ -194,15 +190,7 @@ mod tests {
         transmit.put(b"two");
         transmit.put_payload(Bytes::from_static(b"small"));
         transmit.put_payload(Bytes::from(vec![3; 1024]));
-        let expected = [
-            b"one".as_slice(),
-            &[1; 3000],
-            &[2; 2000],
-            b"two",
-            b"small",
-            &[3; 1024],
-        ]
-        .concat();
+        let expected = [b"one".as_slice(), &[1; 3000], &[2; 2000], b"two", b"small", &[3; 1024]].concat();
         (transmit, expected)
     }
 

@@ -11,27 +11,12 @@ use support::*;
 fn a_unary_call_goes_through() {
     let mut pair = Pair::connected();
     let key = pair.open(false);
-    assert!(
-        pair.client
-            .connection
-            .send_data(key, Bytes::from_static(b"question"), true)
-    );
+    assert!(pair.client.connection.send_data(key, Bytes::from_static(b"question"), true));
     pair.run();
 
     let events = pair.server.take();
-    let [
-        Event::Headers {
-            key: theirs,
-            headers,
-            end: false,
-        },
-        Event::Data {
-            data,
-            end: true,
-            flow_bytes: 8,
-            ..
-        },
-    ] = &events[..]
+    let [Event::Headers { key: theirs, headers, end: false }, Event::Data { data, end: true, flow_bytes: 8, .. }] =
+        &events[..]
     else {
         panic!("{events:?}");
     };
@@ -46,13 +31,8 @@ fn a_unary_call_goes_through() {
     pair.run();
 
     let events = pair.client.take();
-    let [
-        Event::Headers { end: false, .. },
-        Event::Data {
-            data, end: false, ..
-        },
-        Event::Trailers { headers, .. },
-    ] = &events[..]
+    let [Event::Headers { end: false, .. }, Event::Data { data, end: false, .. }, Event::Trailers { headers, .. }] =
+        &events[..]
     else {
         panic!("{events:?}");
     };
@@ -82,19 +62,12 @@ fn calls_go_through_whatever_way_the_bytes_are_cut() {
             .flatten()
             .collect();
         assert_eq!(sent, payload, "pieces of {piece}");
-        pair.server
-            .connection
-            .send_headers(theirs, &response(), None, false);
+        pair.server.connection.send_headers(theirs, &response(), None, false);
         pair.server.connection.send_data(theirs, payload, false);
-        pair.server
-            .connection
-            .send_headers(theirs, &trailers(), None, true);
+        pair.server.connection.send_headers(theirs, &trailers(), None, true);
         pair.run();
         assert_eq!(pair.client.received[&key.id().get()], 40_000);
-        assert!(matches!(
-            pair.client.events.last(),
-            Some(Event::Trailers { .. })
-        ));
+        assert!(matches!(pair.client.events.last(), Some(Event::Trailers { .. })));
     }
 }
 
@@ -102,24 +75,12 @@ fn calls_go_through_whatever_way_the_bytes_are_cut() {
 fn the_same_request_again_is_the_same_arc() {
     let mut pair = Pair::connected();
     let head = request();
-    for _ in 0..4 {
-        pair.client
-            .connection
-            .open(pair.now, &head, None, true)
-            .unwrap();
+    for _ in 0..8 {
+        pair.client.connection.open(pair.now, &head, None, true).unwrap();
     }
     pair.run();
     let events = pair.server.take();
-    let [
-        ..,
-        Event::Headers {
-            headers: seventh, ..
-        },
-        Event::Headers {
-            headers: eighth, ..
-        },
-    ] = &events[..]
-    else {
+    let [.., Event::Headers { headers: seventh, .. }, Event::Headers { headers: eighth, .. }] = &events[..] else {
         panic!("{events:?}");
     };
     assert!(std::sync::Arc::ptr_eq(seventh, eighth));
@@ -136,11 +97,7 @@ fn an_informational_response_is_no_response() {
     assert!(server.send_headers(theirs, &trailers(), None, true));
     pair.run();
     let events = pair.client.take();
-    let [
-        Event::Headers { headers, .. },
-        Event::Trailers { key: at, .. },
-    ] = &events[..]
-    else {
+    let [Event::Headers { headers, .. }, Event::Trailers { key: at, .. }] = &events[..] else {
         panic!("{events:?}");
     };
     assert_eq!(headers.find(":status"), Some(&b"200"[..]));
@@ -151,35 +108,21 @@ fn an_informational_response_is_no_response() {
 fn a_server_that_ends_early_takes_the_request_with_it() {
     let mut pair = Pair::connected();
     let (key, theirs) = pair.open_both(false);
-    assert!(
-        pair.server
-            .connection
-            .send_headers(theirs, &response(), None, true)
-    );
+    assert!(pair.server.connection.send_headers(theirs, &response(), None, true));
     assert_eq!(pair.server.connection.streams_open(), 0);
     // Under way before the client knows.
-    pair.client
-        .connection
-        .send_data(key, Bytes::from(vec![0; 1000]), false);
+    pair.client.connection.send_data(key, Bytes::from(vec![0; 1000]), false);
     pair.run();
     let events = pair.client.take();
     let [
         Event::Headers { end: true, .. },
-        Event::Reset {
-            reason: Reason::NO_ERROR,
-            by_peer: true,
-            unprocessed: false,
-            ..
-        },
+        Event::Reset { reason: Reason::NO_ERROR, by_peer: true, unprocessed: false, .. },
     ] = &events[..]
     else {
         panic!("{events:?}");
     };
     assert!(pair.client.connection.is_idle());
-    assert!(
-        !pair.client.connection.send_data(key, Bytes::new(), true),
-        "the key is stale"
-    );
+    assert!(!pair.client.connection.send_data(key, Bytes::new(), true), "the key is stale");
     assert_eq!(pair.server.closed(), None, "data in flight is no fault");
 }
 
@@ -196,39 +139,22 @@ fn a_command_on_a_stale_key_does_nothing() {
     assert!(!client.send_headers(key, &trailers(), None, true));
     client.release(key, 1000);
     assert_eq!(client.queued_bytes(key), 0);
-    assert!(
-        !pair
-            .server
-            .connection
-            .send_headers(theirs, &response(), None, true)
-    );
+    assert!(!pair.server.connection.send_headers(theirs, &response(), None, true));
     assert_eq!(pair.server.resets(), [(1, Reason::CANCEL, true, false)]);
     assert_eq!(pair.client.connection.streams_open(), 1);
 }
 
 #[test]
 fn headers_larger_than_a_frame_continue() {
-    let limits = || Limits {
-        header_list_bytes_max: 60_000,
-        header_block_bytes_max: 60_000,
-        ..Limits::default()
-    };
+    let limits = || Limits { header_list_bytes_max: 60_000, header_block_bytes_max: 60_000, ..Limits::default() };
     let mut pair = Pair::with(limits(), limits());
     let long = "x".repeat(50_000);
     let mut fields = REQUEST.to_vec();
     fields.push(("long", &long));
-    pair.client
-        .connection
-        .open(pair.now, &headers(&fields), None, true)
-        .unwrap();
+    pair.client.connection.open(pair.now, &headers(&fields), None, true).unwrap();
     pair.run();
     let events = pair.server.take();
-    let [
-        Event::Headers {
-            headers, end: true, ..
-        },
-    ] = &events[..]
-    else {
+    let [Event::Headers { headers, end: true, .. }] = &events[..] else {
         panic!("{events:?}");
     };
     assert_eq!(headers.find("long").unwrap().len(), 50_000);
@@ -240,54 +166,24 @@ fn a_header_list_over_the_limit_costs_its_stream_only() {
     let long = "y".repeat(20_000);
     let mut fields = REQUEST.to_vec();
     fields.push(("long", &long));
-    pair.client
-        .connection
-        .open(pair.now, &headers(&fields), None, true)
-        .unwrap();
+    pair.client.connection.open(pair.now, &headers(&fields), None, true).unwrap();
     pair.open(true);
     pair.run();
-    assert_eq!(
-        pair.client.resets(),
-        [(1, Reason::ENHANCE_YOUR_CALM, true, false)]
-    );
-    assert_eq!(
-        pair.server.keys().len(),
-        1,
-        "the tables are in step: the next request is read"
-    );
+    assert_eq!(pair.client.resets(), [(1, Reason::ENHANCE_YOUR_CALM, true, false)]);
+    assert_eq!(pair.server.keys().len(), 1, "the tables are in step: the next request is read");
 }
 
 #[test]
 fn padding_is_not_data_but_costs_window() {
     let mut raw = Raw::server(Limits::default());
     raw.request(1, false);
-    raw.frame(
-        DATA,
-        PADDED,
-        1,
-        &[&[3], b"abc".as_slice(), &[0; 3]].concat(),
-    );
-    raw.frame(
-        DATA,
-        PADDED | END_STREAM,
-        1,
-        &[&[200], [0; 200].as_slice()].concat(),
-    );
+    raw.frame(DATA, PADDED, 1, &[&[3], b"abc".as_slice(), &[0; 3]].concat());
+    raw.frame(DATA, PADDED | END_STREAM, 1, &[&[200], [0; 200].as_slice()].concat());
     let events = raw.peer.take();
     let [
         _,
-        Event::Data {
-            data: first,
-            flow_bytes: 3,
-            end: false,
-            ..
-        },
-        Event::Data {
-            data: last,
-            flow_bytes: 0,
-            end: true,
-            ..
-        },
+        Event::Data { data: first, flow_bytes: 3, end: false, .. },
+        Event::Data { data: last, flow_bytes: 0, end: true, .. },
     ] = &events[..]
     else {
         panic!("{events:?}");
@@ -301,12 +197,7 @@ fn padded_and_prioritised_headers_are_read() {
     let mut raw = Raw::server(Limits::default());
     let block = raw.block(&REQUEST);
     let payload = [&[7, 0, 0, 0, 0, 16], block.as_slice(), &[0; 7]].concat();
-    raw.frame(
-        HEADERS,
-        PADDED | 0x20 | END_HEADERS | END_STREAM,
-        1,
-        &payload,
-    );
+    raw.frame(HEADERS, PADDED | 0x20 | END_HEADERS | END_STREAM, 1, &payload);
     assert_eq!(raw.peer.keys().len(), 1);
 }
 
@@ -318,11 +209,7 @@ fn trailers_end_a_request() {
     raw.headers(1, &[("checksum", "1")], true);
     assert!(matches!(
         raw.peer.take()[..],
-        [
-            Event::Headers { .. },
-            Event::Data { end: false, .. },
-            Event::Trailers { .. }
-        ]
+        [Event::Headers { .. }, Event::Data { end: false, .. }, Event::Trailers { .. }]
     ));
 }
 
@@ -332,10 +219,7 @@ fn a_second_header_block_that_does_not_end_is_malformed() {
     raw.request(1, false);
     raw.headers(1, &[("checksum", "1")], false);
     assert_eq!(raw.resets(), [(1, Reason::PROTOCOL_ERROR)]);
-    assert_eq!(
-        raw.peer.resets(),
-        [(1, Reason::PROTOCOL_ERROR, false, false)]
-    );
+    assert_eq!(raw.peer.resets(), [(1, Reason::PROTOCOL_ERROR, false, false)]);
 }
 
 #[test]
@@ -363,15 +247,9 @@ fn content_length_must_be_kept() {
 fn content_length_without_a_body_is_fine_after_head() {
     let mut raw = Raw::client(Limits::default());
     let head = headers(&[(":method", "HEAD"), (":scheme", "http"), (":path", "/")]);
-    raw.peer
-        .connection
-        .open(raw.now, &head, None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &head, None, true).unwrap();
     raw.headers(1, &[(":status", "200"), ("content-length", "1000")], true);
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     raw.headers(3, &[(":status", "304"), ("content-length", "1000")], true);
     assert_eq!(raw.resets(), []);
     assert_eq!(raw.peer.keys().len(), 2);
@@ -380,10 +258,7 @@ fn content_length_without_a_body_is_fine_after_head() {
 #[test]
 fn a_response_without_headers_is_malformed() {
     let mut raw = Raw::client(Limits::default());
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     raw.frame(DATA, END_STREAM, 1, b"body");
     assert_eq!(raw.resets(), [(1, Reason::PROTOCOL_ERROR)]);
 }
@@ -392,10 +267,7 @@ fn a_response_without_headers_is_malformed() {
 fn an_informational_response_that_ends_is_malformed() {
     let mut raw = Raw::client(Limits::default());
     for (id, status, end) in [(1, "100", true), (3, "101", false)] {
-        raw.peer
-            .connection
-            .open(raw.now, &request(), None, true)
-            .unwrap();
+        raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
         raw.headers(id, &[(":status", status)], end);
         assert_eq!(raw.resets(), [(id, Reason::PROTOCOL_ERROR)]);
     }
@@ -404,17 +276,9 @@ fn an_informational_response_that_ends_is_malformed() {
 #[test]
 fn a_push_ends_the_connection() {
     let mut raw = Raw::client(Limits::default());
-    raw.peer
-        .connection
-        .open(raw.now, &request(), None, true)
-        .unwrap();
+    raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
     let block = raw.block(&REQUEST);
-    raw.frame(
-        PUSH_PROMISE,
-        END_HEADERS,
-        1,
-        &[&[0, 0, 0, 2], block.as_slice()].concat(),
-    );
+    raw.frame(PUSH_PROMISE, END_HEADERS, 1, &[&[0, 0, 0, 2], block.as_slice()].concat());
     assert_eq!(raw.go_away(), Some(Reason::PROTOCOL_ERROR));
 }
 
@@ -450,19 +314,10 @@ fn extended_connect_needs_the_server_to_allow_it() {
         (":authority", "orders"),
     ]);
     for connect_protocol in [false, true] {
-        let limits = Limits {
-            connect_protocol,
-            ..Limits::default()
-        };
+        let limits = Limits { connect_protocol, ..Limits::default() };
         let mut pair = Pair::with(Limits::default(), limits);
-        assert_eq!(
-            pair.client.connection.can_connect_protocol(),
-            connect_protocol
-        );
-        pair.client
-            .connection
-            .open(pair.now, &connect, None, false)
-            .unwrap();
+        assert_eq!(pair.client.connection.can_connect_protocol(), connect_protocol);
+        pair.client.connection.open(pair.now, &connect, None, false).unwrap();
         pair.run();
         assert_eq!(pair.server.keys().len(), usize::from(connect_protocol));
     }
@@ -475,19 +330,11 @@ fn varying_fields_travel_beside_the_head() {
     for n in 0..10 {
         let timeout = format!("{n}m");
         let extra = [("grpc-timeout", timeout.as_str())].into_iter().collect();
-        pair.client
-            .connection
-            .open(pair.now, &head, Some(&extra), true)
-            .unwrap();
+        pair.client.connection.open(pair.now, &head, Some(&extra), true).unwrap();
     }
     pair.run();
     for (n, event) in pair.server.take().iter().enumerate() {
-        let Event::Headers { headers, .. } = event else {
-            panic!("{event:?}")
-        };
-        assert_eq!(
-            headers.find("grpc-timeout"),
-            Some(format!("{n}m").as_bytes())
-        );
+        let Event::Headers { headers, .. } = event else { panic!("{event:?}") };
+        assert_eq!(headers.find("grpc-timeout"), Some(format!("{n}m").as_bytes()));
     }
 }

@@ -143,7 +143,8 @@ impl Templates {
         let mut trailers_ok = Headers::new();
         trailers_ok.push(b"grpc-status", b"0");
         Self {
-            heads: [Codec::Proto, Codec::Json].map(|codec| Compression::ALL.map(|compression| head(codec, compression))),
+            heads: [Codec::Proto, Codec::Json]
+                .map(|codec| Compression::ALL.map(|compression| head(codec, compression))),
             trailers_ok: Arc::new(trailers_ok),
             nothing: Arc::default(),
         }
@@ -452,7 +453,9 @@ mod tests {
 
     #[test]
     fn timeouts_of_every_unit_are_read_and_bad_ones_refused() {
-        for (text, nanos) in [("1H", 3_600_000_000_000), ("2M", 120_000_000_000), ("3S", 3_000_000_000), ("4m", 4_000_000)] {
+        for (text, nanos) in
+            [("1H", 3_600_000_000_000), ("2M", 120_000_000_000), ("3S", 3_000_000_000), ("4m", 4_000_000)]
+        {
             assert_eq!(parse_timeout(text.as_bytes()), Some(Duration::from_nanos(nanos)), "{text}");
         }
         assert_eq!(parse_timeout(b"99999999n"), Some(Duration::from_nanos(99_999_999)));
@@ -531,9 +534,12 @@ mod tests {
 
     #[test]
     fn an_answer_that_is_not_grpc_gets_the_code_of_its_http_status() {
-        for (status, code) in
-            [("401", Code::Unauthenticated), ("404", Code::Unimplemented), ("503", Code::Unavailable), ("302", Code::Unknown)]
-        {
+        for (status, code) in [
+            ("401", Code::Unauthenticated),
+            ("404", Code::Unimplemented),
+            ("503", Code::Unavailable),
+            ("302", Code::Unknown),
+        ] {
             let mut headers = Headers::new();
             headers.push(b":status", status.as_bytes());
             headers.push(b"content-type", b"text/html");

@@ -1,5 +1,5 @@
 //! What the tests of the HTTP/2 engine share: two engines back to back in virtual time, and a peer made by hand.
-#![allow(dead_code, unreachable_pub)] // each test program uses a part
+#![allow(clippy::unwrap_used, dead_code, unreachable_pub)] // each test program uses a part
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,9 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use polywire_engine::drain::{Due, drain};
 use polywire_engine::wire::http2::hpack::{Decoder, Encoder};
-use polywire_engine::wire::http2::{
-    Connection, ConnectionError, Event, Headers, Reason, Role, StreamKey,
-};
+use polywire_engine::wire::http2::{Connection, ConnectionError, Event, Headers, Reason, Role, StreamKey};
 use polywire_engine::{Limits, Transmit};
 
 pub fn headers(fields: &[(&str, &str)]) -> Arc<Headers> {
@@ -17,12 +15,7 @@ pub fn headers(fields: &[(&str, &str)]) -> Arc<Headers> {
 }
 
 pub fn request() -> Arc<Headers> {
-    headers(&[
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", "/orders.v1.Orders/List"),
-        (":authority", "orders"),
-    ])
+    headers(&[(":method", "POST"), (":scheme", "http"), (":path", "/orders.v1.Orders/List"), (":authority", "orders")])
 }
 
 pub fn response() -> Arc<Headers> {
@@ -63,16 +56,9 @@ impl Peer {
     pub fn drain(&mut self, now: Instant, mut sink: impl FnMut(Vec<u8>)) -> Due {
         let mut out = Transmit::default();
         loop {
-            let (events, received, releases) =
-                (&mut self.events, &mut self.received, self.releases);
+            let (events, received, releases) = (&mut self.events, &mut self.received, self.releases);
             let due = drain(&mut self.connection, now, &mut out, |connection, event| {
-                if let Event::Data {
-                    key,
-                    data,
-                    flow_bytes,
-                    ..
-                } = &event
-                {
+                if let Event::Data { key, data, flow_bytes, .. } = &event {
                     *received.entry(key.id().get()).or_default() += data.len();
                     if releases {
                         connection.release(*key, *flow_bytes);
@@ -115,12 +101,9 @@ impl Peer {
         self.events
             .iter()
             .filter_map(|event| match event {
-                Event::Reset {
-                    key,
-                    reason,
-                    by_peer,
-                    unprocessed,
-                } => Some((key.id().get(), *reason, *by_peer, *unprocessed)),
+                Event::Reset { key, reason, by_peer, unprocessed } => {
+                    Some((key.id().get(), *reason, *by_peer, *unprocessed))
+                }
                 _ => None,
             })
             .collect()
@@ -188,28 +171,17 @@ impl Pair {
         let end = self.now + length;
         for _ in 0..1_000_000 {
             while self.step() {}
-            let timers = [
-                self.client.connection.poll_timeout(),
-                self.server.connection.poll_timeout(),
-                self.under_way(),
-            ];
+            let timers =
+                [self.client.connection.poll_timeout(), self.server.connection.poll_timeout(), self.under_way()];
             let Some(next) = timers.into_iter().flatten().filter(|at| *at <= end).min() else {
                 self.now = end;
                 return;
             };
             self.now = self.now.max(next);
             for peer in [&mut self.client, &mut self.server] {
-                if peer
-                    .connection
-                    .poll_timeout()
-                    .is_some_and(|at| at <= self.now)
-                {
+                if peer.connection.poll_timeout().is_some_and(|at| at <= self.now) {
                     peer.connection.handle_timeout(self.now);
-                    assert!(
-                        peer.connection
-                            .poll_timeout()
-                            .is_none_or(|at| at > self.now)
-                    );
+                    assert!(peer.connection.poll_timeout().is_none_or(|at| at > self.now));
                 }
             }
         }
@@ -218,10 +190,7 @@ impl Pair {
 
     /// Opens a stream.
     pub fn open(&mut self, end: bool) -> StreamKey {
-        self.client
-            .connection
-            .open(self.now, &request(), None, end)
-            .unwrap()
+        self.client.connection.open(self.now, &request(), None, end).unwrap()
     }
 
     /// Opens a stream and gives the server's key of it too.
@@ -234,11 +203,7 @@ impl Pair {
     }
 
     fn under_way(&self) -> Option<Instant> {
-        self.to_server
-            .iter()
-            .chain(&self.to_client)
-            .map(|(at, _)| *at)
-            .min()
+        self.to_server.iter().chain(&self.to_client).map(|(at, _)| *at).min()
     }
 
     /// Drains both and delivers what has arrived. False: nothing happened.
@@ -246,10 +211,8 @@ impl Pair {
         let mut moved = false;
         let arrival = self.now + self.delay;
         let (to_server, to_client) = (&mut self.to_server, &mut self.to_client);
-        self.client
-            .drain(self.now, |bytes| to_server.push((arrival, bytes)));
-        self.server
-            .drain(self.now, |bytes| to_client.push((arrival, bytes)));
+        self.client.drain(self.now, |bytes| to_server.push((arrival, bytes)));
+        self.server.drain(self.now, |bytes| to_client.push((arrival, bytes)));
         let now = self.now;
         let piece = self.piece;
         for (queue, peer, carried) in [
@@ -260,8 +223,7 @@ impl Pair {
                 moved = true;
                 *carried += bytes.len();
                 for piece in bytes.chunks(piece.min(bytes.len())) {
-                    peer.connection
-                        .handle_bytes(now, Bytes::copy_from_slice(piece));
+                    peer.connection.handle_bytes(now, Bytes::copy_from_slice(piece));
                 }
             }
         }
@@ -280,12 +242,7 @@ pub struct Frame {
 
 impl Frame {
     pub fn new(kind: u8, flags: u8, id: u32, payload: &[u8]) -> Self {
-        Frame {
-            kind,
-            flags,
-            id,
-            payload: payload.to_vec(),
-        }
+        Frame { kind, flags, id, payload: payload.to_vec() }
     }
 
     pub fn bytes(&self) -> Vec<u8> {
@@ -369,9 +326,7 @@ impl Raw {
 
     /// Says bytes.
     pub fn say(&mut self, bytes: &[u8]) {
-        self.peer
-            .connection
-            .handle_bytes(self.now, Bytes::copy_from_slice(bytes));
+        self.peer.connection.handle_bytes(self.now, Bytes::copy_from_slice(bytes));
         self.take_output();
     }
 
@@ -429,10 +384,7 @@ impl Raw {
             self.peer.connection.handle_timeout(self.now);
             self.take_output();
             let again = self.peer.connection.poll_timeout();
-            assert!(
-                again.is_none_or(|at| at > self.now),
-                "a timer must not be due twice"
-            );
+            assert!(again.is_none_or(|at| at > self.now), "a timer must not be due twice");
         }
         panic!("timers without end");
     }
@@ -446,12 +398,7 @@ impl Raw {
             let len = u32::from_be_bytes([0, bytes[0], bytes[1], bytes[2]]) as usize;
             let payload = bytes[9..9 + len].to_vec();
             let id = u32::from_be_bytes(bytes[5..9].try_into().unwrap());
-            frames.push(Frame {
-                kind: bytes[3],
-                flags: bytes[4],
-                id,
-                payload,
-            });
+            frames.push(Frame { kind: bytes[3], flags: bytes[4], id, payload });
             bytes.drain(..9 + len);
         }
         frames
@@ -476,9 +423,5 @@ impl Raw {
     }
 }
 
-pub const REQUEST: [(&str, &str); 4] = [
-    (":method", "POST"),
-    (":scheme", "http"),
-    (":path", "/orders.v1.Orders/List"),
-    (":authority", "orders"),
-];
+pub const REQUEST: [(&str, &str); 4] =
+    [(":method", "POST"), (":scheme", "http"), (":path", "/orders.v1.Orders/List"), (":authority", "orders")];

@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 use super::channel::Inner;
 use crate::{driver::Calls, inbox::Inbox};
 
+/// Where the end of a call goes when interceptors see it before the reader does.
+pub(crate) type EndSender = oneshot::Sender<(Result<(), Status>, Metadata)>;
+
 /// A call on its way to a connection.
 pub(crate) struct StartCall {
     pub(crate) template: RequestTemplate,
@@ -35,7 +38,7 @@ pub(crate) struct StartCall {
     pub(crate) link: Arc<CallLink>,
     pub(crate) wait_for_ready: bool,
     /// Where the status goes when interceptors see it before the reader does.
-    pub(crate) ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    pub(crate) ended: Option<EndSender>,
 }
 
 impl StartCall {
@@ -144,7 +147,7 @@ struct Slot {
     key: CallKey,
     incoming: Arc<IncomingQueue>,
     outgoing: Option<Arc<OutgoingQueue>>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     half_closed: bool,
 }
 
@@ -343,7 +346,7 @@ fn find(slots: &mut [Option<Slot>], key: CallKey) -> Option<&mut Slot> {
 fn end(
     incoming: &IncomingQueue,
     outgoing: Option<&OutgoingQueue>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     result: Result<(), Status>,
     trailing: Metadata,
 ) {

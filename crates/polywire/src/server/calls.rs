@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing, OutgoingQueue,
-    Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
+    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing,
+    OutgoingQueue, Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
 };
 use polywire_engine::{CallKey, Connection, Event, wire::http2::Reason};
 use tokio::task::AbortHandle;
@@ -381,7 +381,8 @@ impl Handler for Last {
         let mut handler = self.route.call(call, exchange);
         let Some(deadline) = deadline.filter(|_| deadline != self.deadline) else { return handler };
         Box::pin(async move {
-            let handler = std::future::poll_fn(|cx| context::with_deadline(Some(deadline), || handler.as_mut().poll(cx)));
+            let handler =
+                std::future::poll_fn(|cx| context::with_deadline(Some(deadline), || handler.as_mut().poll(cx)));
             tokio::time::timeout_at(deadline.into(), handler)
                 .await
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline that an interceptor set passed")))

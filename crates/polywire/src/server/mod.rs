@@ -79,6 +79,7 @@ impl Server {
 
     /// Adds a service; the last one of a name wins.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody adds servers up, and no other word is as short")]
     pub fn add(mut self, service: impl Service) -> Self {
         self.services.push(Arc::new(service));
         self
@@ -276,8 +277,12 @@ impl fmt::Display for ListenError {
             Self::Bind { address, error } => {
                 write!(f, "cannot listen on {address}: {error}")?;
                 match error.kind() {
-                    io::ErrorKind::AddrInUse => f.write_str("; another process uses it: stop that one or choose another port"),
-                    io::ErrorKind::InvalidInput => f.write_str("; write host:port, for example 127.0.0.1:8080, or unix:path"),
+                    io::ErrorKind::AddrInUse => {
+                        f.write_str("; another process uses it: stop that one or choose another port")
+                    }
+                    io::ErrorKind::InvalidInput => {
+                        f.write_str("; write host:port, for example 127.0.0.1:8080, or unix:path")
+                    }
                     _ => Ok(()),
                 }
             }

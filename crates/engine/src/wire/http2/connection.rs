@@ -16,6 +16,7 @@ use super::past::Past;
 use super::pings::Pings;
 use super::reason::Reason;
 use super::receive::{Assembly, Reading};
+use super::send::LastData;
 use super::settings::{self, PeerSettings, WINDOW_BYTES_DEFAULT};
 use super::stream::{Side, StreamId, StreamKey};
 use super::streams::Streams;
@@ -67,6 +68,8 @@ pub struct Connection {
 
     // What goes out
     pub(super) out: Transmit,
+    /// The DATA frame at the end of `out`, to which more may be added.
+    pub(super) last_data: LastData,
     pub(super) encoder: hpack::Encoder,
     pub(super) peer: PeerSettings,
     /// The connection's send window.
@@ -145,6 +148,7 @@ impl Connection {
             guard: Guard::new(limits),
             pings: Pings::default(),
             out,
+            last_data: LastData::NONE,
             encoder: hpack::Encoder::new(),
             peer: PeerSettings::assumed(limits),
             send_window: WINDOW_BYTES_DEFAULT as i32,
@@ -216,14 +220,14 @@ impl Connection {
             self.settle(now);
         }
         if self.out.is_empty() {
-            self.timers.write_since = None;
-            self.rest();
+            self.timers.rested(now);
             return false;
         }
         if self.phase != Phase::Closed {
-            self.timers.write_since = Some(now);
+            self.timers.sent(now);
         }
         self.guard.output_taken();
+        self.last_data = LastData::NONE;
         out.append(&mut self.out);
         true
     }
@@ -232,8 +236,7 @@ impl Connection {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         let draining = self.farewell != Farewell::None;
-        self.timers
-            .next(&self.limits, draining, self.phase == Phase::Open)
+        self.timers.next(&self.limits, draining, self.phase == Phase::Open)
     }
 
     // Commands
@@ -256,11 +259,7 @@ impl Connection {
         }
         let id = self.next_id;
         self.next_id += 2;
-        let key = self.streams.insert(
-            id,
-            self.peer.window_bytes.cast_signed(),
-            self.stream_window.cast_signed(),
-        );
+        let key = self.streams.insert(id, self.peer.window_bytes.cast_signed(), self.stream_window.cast_signed());
         if head.find(":method") == Some(b"HEAD")
             && let Some(stream) = self.streams.get_mut(key)
         {
@@ -274,13 +273,7 @@ impl Connection {
 
     /// Sends an informational response, the response's headers, or trailers (`end`). False: the stream is gone or
     /// our side has ended.
-    pub fn send_headers(
-        &mut self,
-        key: StreamKey,
-        head: &Arc<Headers>,
-        extra: Option<&Headers>,
-        end: bool,
-    ) -> bool {
+    pub fn send_headers(&mut self, key: StreamKey, head: &Arc<Headers>, extra: Option<&Headers>, end: bool) -> bool {
         self.give_headers(key, head, extra, end)
     }
 
@@ -318,8 +311,7 @@ impl Connection {
         let frames = if bytes == stream.unreleased {
             stream.unreleased_frames
         } else {
-            (u64::from(stream.unreleased_frames) * u64::from(bytes) / u64::from(stream.unreleased))
-                as u32
+            (u64::from(stream.unreleased_frames) * u64::from(bytes) / u64::from(stream.unreleased)) as u32
         };
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
@@ -431,9 +423,7 @@ impl Connection {
     /// Bytes accepted by [`send_data`](Self::send_data) that wait for windows or room; 0 for a stream that is gone.
     #[must_use]
     pub fn queued_bytes(&self, key: StreamKey) -> usize {
-        self.streams
-            .get(key)
-            .map_or(0, |stream| stream.queued_bytes)
+        self.streams.get(key).map_or(0, |stream| stream.queued_bytes)
     }
 
     // Ends
@@ -467,6 +457,8 @@ impl Connection {
         self.queued_bytes = 0;
         self.partial = Vec::new();
         self.assembly = None;
+        self.decoder.trim();
+        self.encoder.trim();
         self.timers.stop();
         self.events.push_back(Event::Closed { error });
     }
@@ -497,9 +489,7 @@ impl Connection {
         let exhausted = self.next_id > self.limits.stream_id_max;
         if said || exhausted || self.peer_farewell.is_some() {
             let error = match self.peer_farewell {
-                Some((_, reason)) if reason != Reason::NO_ERROR => {
-                    Some(ConnectionError::Peer(reason))
-                }
+                Some((_, reason)) if reason != Reason::NO_ERROR => Some(ConnectionError::Peer(reason)),
                 _ => None,
             };
             self.finish(error, Reason::NO_ERROR, b"");
@@ -546,20 +536,21 @@ impl Connection {
         Ok(())
     }
 
-    /// Nothing is to be sent: an idle connection owns no large buffer.
-    fn rest(&mut self) {
-        if self.streams.open() > 0 {
-            return;
+    /// It has been quiet for a while: gives back the memory that only served speed.
+    pub(super) fn shrink(&mut self) {
+        if self.out.is_empty() {
+            self.out.shrink(OUTPUT_KEPT);
         }
-        self.out.shrink(OUTPUT_KEPT);
         self.streams.shrink();
         self.past.shrink();
-        if self.events.capacity() > EVENTS_KEPT && self.events.is_empty() {
+        if self.events.is_empty() {
             self.events = VecDeque::new();
         }
-        if self.partial.is_empty() && self.partial.capacity() > 0 {
+        if self.partial.is_empty() {
             self.partial = Vec::new();
         }
+        self.decoder.trim();
+        self.encoder.trim();
     }
 }
 
@@ -593,8 +584,5 @@ const LAST_OF_ALL: u32 = (1 << 31) - 1;
 /// Payload of the PING that follows it.
 pub(super) const PING_DRAIN: [u8; 8] = *b"draining";
 
-/// Output buffer an idle connection keeps: a small answer.
-const OUTPUT_KEPT: usize = 512;
-
-/// Events an idle connection keeps room for: those of one call.
-const EVENTS_KEPT: usize = 8;
+/// Output buffer a quiet connection keeps if it has one as small: an answer fits.
+const OUTPUT_KEPT: usize = 256;

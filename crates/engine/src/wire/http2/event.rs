@@ -319,3 +319,5 @@ impl fmt::Display for OpenError {
 }
 
 impl std::error::Error for OpenError {}
+
+const _: () = assert!(size_of::<Event>() <= 56);

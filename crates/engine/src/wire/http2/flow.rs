@@ -25,14 +25,7 @@ pub(super) struct Inflow {
 
 impl Inflow {
     pub(super) fn new(window: u32) -> Self {
-        Inflow {
-            left: window,
-            window,
-            owed: 0,
-            held: 0,
-            unreleased: 0,
-            unreleased_frames: 0,
-        }
+        Inflow { left: window, window, owed: 0, held: 0, unreleased: 0, unreleased_frames: 0 }
     }
 
     /// Counts a DATA frame, padding included. False: more than the window allowed.
@@ -73,9 +66,7 @@ impl Inflow {
         self.unreleased -= bytes;
         self.unreleased_frames -= frames;
         if self.held > 0 {
-            let still = self
-                .held
-                .min(self.unreleased.saturating_sub(limits.buffered_bytes_max));
+            let still = self.held.min(self.unreleased.saturating_sub(limits.buffered_bytes_max));
             self.owed += self.held - still;
             self.held = still;
         }
@@ -119,12 +110,7 @@ pub(super) struct Bandwidth {
 
 impl Bandwidth {
     pub(super) fn new() -> Self {
-        Bandwidth {
-            since: None,
-            bytes: 0,
-            pause: PAUSE_BYTES,
-            rate_max: 0.0,
-        }
+        Bandwidth { since: None, bytes: 0, pause: PAUSE_BYTES, rate_max: 0.0 }
     }
 
     /// DATA arrived. True: a measurement begins, send a PING.
@@ -143,16 +129,16 @@ impl Bandwidth {
     pub(super) fn measured(&mut self, now: Instant, window: u32, window_max: u32) -> Option<u32> {
         let since = self.since.take()?;
         let bytes = std::mem::take(&mut self.bytes);
-        let trip = now
-            .saturating_duration_since(since)
-            .max(Duration::from_micros(10));
+        let trip = now.saturating_duration_since(since).max(Duration::from_micros(10));
         let rate = f64::from(bytes) / trip.as_secs_f64();
         // Two thirds of the window within one round trip: the window is what limits.
         let full = u64::from(bytes) * 3 >= u64::from(window) * 2;
         if full && rate > self.rate_max {
             self.rate_max = rate;
-            self.pause = PAUSE_BYTES;
-            return Some(bytes.saturating_mul(2).clamp(window, window_max));
+            let grown = bytes.saturating_mul(2).clamp(window, window_max);
+            // For one more round trip the peer goes by the old window: that measures nothing.
+            self.pause = (grown / 2).max(PAUSE_BYTES);
+            return Some(grown);
         }
         // The longer nothing changes, the rarer we ask.
         self.pause = (self.pause * 2).min(PAUSE_BYTES_MAX);
@@ -170,10 +156,7 @@ mod tests {
     use super::*;
 
     fn limits() -> Limits {
-        Limits {
-            buffered_bytes_max: 1000,
-            ..Limits::default()
-        }
+        Limits { buffered_bytes_max: 1000, ..Limits::default() }
     }
 
     #[test]
@@ -200,11 +183,7 @@ mod tests {
         inflow.keep(1000, &limits);
         assert_eq!(inflow.due(), None);
         inflow.release(400, 0, &limits);
-        assert_eq!(
-            inflow.due(),
-            None,
-            "400 of 1000 may go back, which is not yet half"
-        );
+        assert_eq!(inflow.due(), None, "400 of 1000 may go back, which is not yet half");
         inflow.release(100, 0, &limits);
         assert_eq!(inflow.due(), Some(500));
         inflow.release(1500, 2, &limits);
@@ -222,7 +201,8 @@ mod tests {
         assert!(!bandwidth.receive(base, 1 << 20));
         let grown = bandwidth.measured(base + trip, 1 << 20, 16 << 20);
         assert_eq!(grown, Some(2 << 20));
-        assert!(bandwidth.receive(base, PAUSE_BYTES));
+        assert!(!bandwidth.receive(base, PAUSE_BYTES));
+        assert!(bandwidth.receive(base, 1 << 20));
         assert!(!bandwidth.receive(base, 1 << 20));
         assert_eq!(bandwidth.measured(base + trip, 2 << 20, 16 << 20), None);
     }

@@ -51,8 +51,7 @@ impl FrameHead {
     /// Reads a head from the front of `bytes`, if it is complete.
     #[inline]
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
-        let (&[l0, l1, l2, kind, flags, s0, s1, s2, s3], _) =
-            bytes.split_first_chunk::<HEAD_BYTES>()?;
+        let (&[l0, l1, l2, kind, flags, s0, s1, s2, s3], _) = bytes.split_first_chunk::<HEAD_BYTES>()?;
         Some(FrameHead {
             len: u32::from_be_bytes([0, l0, l1, l2]),
             kind,
@@ -88,48 +87,28 @@ pub(super) fn word(bytes: &[u8]) -> Option<u32> {
 }
 
 pub(super) fn write_reset(out: &mut Vec<u8>, id: u32, reason: Reason) {
-    let head = FrameHead {
-        len: 4,
-        kind: kind::RST_STREAM,
-        flags: 0,
-        id,
-    };
+    let head = FrameHead { len: 4, kind: kind::RST_STREAM, flags: 0, id };
     out.extend_from_slice(&head.encode());
     out.extend_from_slice(&reason.code().to_be_bytes());
 }
 
 pub(super) fn write_window_update(out: &mut Vec<u8>, id: u32, bytes: u32) {
     debug_assert!(bytes > 0 && bytes < 1 << 31);
-    let head = FrameHead {
-        len: 4,
-        kind: kind::WINDOW_UPDATE,
-        flags: 0,
-        id,
-    };
+    let head = FrameHead { len: 4, kind: kind::WINDOW_UPDATE, flags: 0, id };
     out.extend_from_slice(&head.encode());
     out.extend_from_slice(&bytes.to_be_bytes());
 }
 
 pub(super) fn write_ping(out: &mut Vec<u8>, ack: bool, payload: [u8; 8]) {
     let flags = if ack { flag::ACK } else { 0 };
-    let head = FrameHead {
-        len: 8,
-        kind: kind::PING,
-        flags,
-        id: 0,
-    };
+    let head = FrameHead { len: 8, kind: kind::PING, flags, id: 0 };
     out.extend_from_slice(&head.encode());
     out.extend_from_slice(&payload);
 }
 
 pub(super) fn write_go_away(out: &mut Vec<u8>, last: u32, reason: Reason, debug: &[u8]) {
     let debug = &debug[..debug.len().min(DEBUG_BYTES_MAX)];
-    let head = FrameHead {
-        len: 8 + debug.len() as u32,
-        kind: kind::GOAWAY,
-        flags: 0,
-        id: 0,
-    };
+    let head = FrameHead { len: 8 + debug.len() as u32, kind: kind::GOAWAY, flags: 0, id: 0 };
     out.extend_from_slice(&head.encode());
     out.extend_from_slice(&last.to_be_bytes());
     out.extend_from_slice(&reason.code().to_be_bytes());
@@ -145,12 +124,7 @@ mod tests {
 
     #[test]
     fn a_head_survives_the_wire() {
-        let head = FrameHead {
-            len: 0x01_02_03,
-            kind: 9,
-            flags: 0x2d,
-            id: 0x7fff_fffe,
-        };
+        let head = FrameHead { len: 0x01_02_03, kind: 9, flags: 0x2d, id: 0x7fff_fffe };
         assert_eq!(FrameHead::parse(&head.encode()), Some(head));
         assert_eq!(FrameHead::parse(&head.encode()[..8]), None);
     }

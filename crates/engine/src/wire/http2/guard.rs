@@ -44,11 +44,7 @@ impl Guard {
     }
 
     /// A frame that carries nothing.
-    pub(super) fn idle_frame(
-        &mut self,
-        now: Instant,
-        limits: &Limits,
-    ) -> Result<(), ConnectionError> {
+    pub(super) fn idle_frame(&mut self, now: Instant, limits: &Limits) -> Result<(), ConnectionError> {
         if self.idle_frames.allow(now, limits.idle_frames) {
             Ok(())
         } else {
@@ -58,11 +54,7 @@ impl Guard {
 
     /// A frame that is natural after something we sent, such as WINDOW_UPDATE after DATA; otherwise an idle one.
     #[inline]
-    pub(super) fn echo_frame(
-        &mut self,
-        now: Instant,
-        limits: &Limits,
-    ) -> Result<(), ConnectionError> {
+    pub(super) fn echo_frame(&mut self, now: Instant, limits: &Limits) -> Result<(), ConnectionError> {
         if self.earned > 0 {
             self.earned -= 1;
             return Ok(());

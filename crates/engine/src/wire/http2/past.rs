@@ -30,12 +30,7 @@ pub(super) enum Fate {
 
 impl Past {
     pub(super) fn new() -> Self {
-        Past {
-            last: 0,
-            opened: 0,
-            resets: VecDeque::new(),
-            forgotten: 0,
-        }
+        Past { last: 0, opened: 0, resets: VecDeque::new(), forgotten: 0 }
     }
 
     /// The peer opened a stream above all earlier ones.
@@ -84,11 +79,7 @@ impl Past {
         if id <= self.last && back < 128 && self.opened >> back & 1 == 0 {
             return Fate::Skipped;
         }
-        if id <= self.forgotten {
-            Fate::Forgotten
-        } else {
-            Fate::Closed
-        }
+        if id <= self.forgotten { Fate::Forgotten } else { Fate::Closed }
     }
 
     /// As [`fate`](Self::fate) for an id we opened: none is ever passed over.

@@ -16,22 +16,13 @@ pub(super) struct Pings {
 
 impl Pings {
     /// A ping came; `open`: whether a stream is.
-    pub(super) fn receive(
-        &mut self,
-        now: Instant,
-        policy: &PingPolicy,
-        open: bool,
-    ) -> Result<(), ConnectionError> {
+    pub(super) fn receive(&mut self, now: Instant, policy: &PingPolicy, open: bool) -> Result<(), ConnectionError> {
         let last = self.last.replace(now);
         if std::mem::take(&mut self.forgiven) {
             self.strikes = 0;
             return Ok(());
         }
-        let interval = if open || policy.without_calls {
-            policy.interval_min
-        } else {
-            WITHOUT_CALLS
-        };
+        let interval = if open || policy.without_calls { policy.interval_min } else { WITHOUT_CALLS };
         if last.is_some_and(|last| now.saturating_duration_since(last) < interval) {
             self.strikes += 1;
             if self.strikes > policy.strikes_max {

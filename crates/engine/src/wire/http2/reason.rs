@@ -67,11 +67,7 @@ impl Reason {
             "INADEQUATE_SECURITY",
             "HTTP_1_1_REQUIRED",
         ];
-        if (self.0 as usize) < NAMES.len() {
-            Some(NAMES[self.0 as usize])
-        } else {
-            None
-        }
+        if (self.0 as usize) < NAMES.len() { Some(NAMES[self.0 as usize]) } else { None }
     }
 }
 

@@ -68,11 +68,7 @@ impl Connection {
                     let taken = (input.len() - at).min(left as usize);
                     at += taken;
                     let left = left - taken as u32;
-                    self.reading = if left == 0 {
-                        Reading::Head
-                    } else {
-                        Reading::Skip { left }
-                    };
+                    self.reading = if left == 0 { Reading::Head } else { Reading::Skip { left } };
                 }
                 Reading::Preface { matched } => {
                     let expected = &PREFACE[matched..];
@@ -82,24 +78,18 @@ impl Connection {
                     }
                     at += taken;
                     let matched = matched + taken;
-                    self.reading = if matched == PREFACE.len() {
-                        Reading::Head
-                    } else {
-                        Reading::Preface { matched }
-                    };
+                    self.reading = if matched == PREFACE.len() { Reading::Head } else { Reading::Preface { matched } };
                 }
             }
+        }
+        if !self.partial.is_empty() && self.timers.block.is_none() {
+            self.timers.block = after(now, self.limits.header_block_timeout);
         }
         Ok(())
     }
 
     /// One frame, or as much of it as there is. Returns where the input goes on.
-    fn receive_frame(
-        &mut self,
-        now: Instant,
-        input: &Bytes,
-        at: usize,
-    ) -> Result<usize, ConnectionError> {
+    fn receive_frame(&mut self, now: Instant, input: &Bytes, at: usize) -> Result<usize, ConnectionError> {
         if !self.partial.is_empty() {
             return self.complete_frame(now, input, at);
         }
@@ -135,12 +125,7 @@ impl Connection {
     }
 
     /// Goes on with a frame whose beginning came earlier.
-    fn complete_frame(
-        &mut self,
-        now: Instant,
-        input: &Bytes,
-        mut at: usize,
-    ) -> Result<usize, ConnectionError> {
+    fn complete_frame(&mut self, now: Instant, input: &Bytes, mut at: usize) -> Result<usize, ConnectionError> {
         if !self.fill_partial(HEAD_BYTES, input, &mut at) {
             return Ok(at);
         }
@@ -155,6 +140,7 @@ impl Connection {
             }
             let padding = padding_of(head, &self.partial).unwrap_or(0);
             self.partial.clear();
+            self.timers.block = None;
             return match self.begin_data(now, head, padding)? {
                 Some(incoming) => self.receive_data(incoming, input, at),
                 None => Ok(at),
@@ -171,6 +157,9 @@ impl Connection {
         }
         if self.fill_partial(HEAD_BYTES + head.size(), input, &mut at) {
             let frame = Bytes::from(std::mem::take(&mut self.partial));
+            if self.assembly.is_none() {
+                self.timers.block = None;
+            }
             self.handle_frame(now, head, &frame, HEAD_BYTES)?;
         }
         Ok(at)
@@ -187,9 +176,7 @@ impl Connection {
 
     /// What a head alone can be wrong about. Checked before its payload is waited for.
     fn check_head(&self, head: FrameHead) -> Handled {
-        if self.phase == Phase::ExpectSettings
-            && (head.kind != kind::SETTINGS || head.has(flag::ACK))
-        {
+        if self.phase == Phase::ExpectSettings && (head.kind != kind::SETTINGS || head.has(flag::ACK)) {
             return misbehaved(PeerMisbehaved::NotSettingsFirst);
         }
         if head.len > self.limits.frame_bytes_max {
@@ -218,10 +205,8 @@ impl Connection {
             return misbehaved(PeerMisbehaved::FrameSize);
         }
         let connection_frame = matches!(head.kind, kind::SETTINGS | kind::PING | kind::GOAWAY);
-        let stream_frame = matches!(
-            head.kind,
-            kind::DATA | kind::HEADERS | kind::PRIORITY | kind::RST_STREAM | kind::CONTINUATION
-        );
+        let stream_frame =
+            matches!(head.kind, kind::DATA | kind::HEADERS | kind::PRIORITY | kind::RST_STREAM | kind::CONTINUATION);
         if connection_frame && head.id != 0 || stream_frame && head.id == 0 {
             return misbehaved(PeerMisbehaved::StreamIdInvalid);
         }
@@ -249,17 +234,8 @@ impl Connection {
 
     /// Everything about a DATA frame but its bytes. `None`: nobody wants them; they are skipped.
     #[inline]
-    fn begin_data(
-        &mut self,
-        now: Instant,
-        head: FrameHead,
-        padding: u32,
-    ) -> Result<Option<Incoming>, ConnectionError> {
-        let overhead = if head.has(flag::PADDED) {
-            padding + 1
-        } else {
-            0
-        };
+    fn begin_data(&mut self, now: Instant, head: FrameHead, padding: u32) -> Result<Option<Incoming>, ConnectionError> {
+        let overhead = if head.has(flag::PADDED) { padding + 1 } else { 0 };
         let Some(left) = head.len.checked_sub(overhead) else {
             return misbehaved(PeerMisbehaved::Padding);
         };
@@ -270,9 +246,7 @@ impl Connection {
         if !self.inflow.receive(head.len) {
             return misbehaved(PeerMisbehaved::ConnectionWindowExceeded);
         }
-        if self.stream_window < self.limits.window_bytes_max
-            && self.bandwidth.receive(now, head.len)
-        {
+        if self.stream_window < self.limits.window_bytes_max && self.bandwidth.receive(now, head.len) {
             frame::write_ping(self.out.buffer(), false, PING_BANDWIDTH);
         }
         let fault = match self.streams.find(head.id) {
@@ -285,12 +259,7 @@ impl Connection {
                     if overhead > 0 {
                         self.inflow.discard(overhead);
                     }
-                    return Ok(Some(Incoming {
-                        key,
-                        left,
-                        padding,
-                        end,
-                    }));
+                    return Ok(Some(Incoming { key, left, padding, end }));
                 }
                 Err(reason) => Some((key, reason)),
             },
@@ -300,11 +269,7 @@ impl Connection {
         }
         self.inflow.discard(head.len);
         let unread = left + padding;
-        self.reading = if unread > 0 {
-            Reading::Skip { left: unread }
-        } else {
-            Reading::Head
-        };
+        self.reading = if unread > 0 { Reading::Skip { left: unread } } else { Reading::Head };
         Ok(None)
     }
 
@@ -337,12 +302,7 @@ impl Connection {
 
     /// As much of a DATA frame as there is. Returns where the input goes on.
     #[inline]
-    fn receive_data(
-        &mut self,
-        incoming: Incoming,
-        input: &Bytes,
-        at: usize,
-    ) -> Result<usize, ConnectionError> {
+    fn receive_data(&mut self, incoming: Incoming, input: &Bytes, at: usize) -> Result<usize, ConnectionError> {
         let there = input.len() - at;
         let taken = there.min(incoming.left as usize);
         let left = incoming.left - taken as u32;
@@ -355,9 +315,7 @@ impl Connection {
         self.reading = if !whole {
             Reading::Data(Incoming { left, ..incoming })
         } else if incoming.padding > 0 {
-            Reading::Skip {
-                left: incoming.padding,
-            }
+            Reading::Skip { left: incoming.padding }
         } else {
             Reading::Head
         };
@@ -366,14 +324,7 @@ impl Connection {
 
     /// Hands a piece of DATA to the consumer, unless its stream has gone meanwhile.
     #[inline]
-    fn deliver(
-        &mut self,
-        key: StreamKey,
-        input: &Bytes,
-        at: usize,
-        len: usize,
-        end: bool,
-    ) -> Handled {
+    fn deliver(&mut self, key: StreamKey, input: &Bytes, at: usize, len: usize, end: bool) -> Handled {
         let flow_bytes = len as u32;
         let Some(stream) = self.streams.get_mut(key) else {
             self.inflow.discard(flow_bytes);
@@ -386,17 +337,10 @@ impl Connection {
             stream.theirs = Side::Ended;
         }
         if !self.inflow.keep(flow_bytes, &self.limits) {
-            return Err(ConnectionError::LimitExceeded(
-                LimitExceeded::BufferedFrames,
-            ));
+            return Err(ConnectionError::LimitExceeded(LimitExceeded::BufferedFrames));
         }
         let data = input.slice(at..at + len);
-        self.events.push_back(Event::Data {
-            key,
-            data,
-            end,
-            flow_bytes,
-        });
+        self.events.push_back(Event::Data { key, data, end, flow_bytes });
         if end && ours == Side::Ended {
             self.remove(key);
         }
@@ -416,13 +360,7 @@ impl Connection {
 
     // HEADERS, CONTINUATION
 
-    fn handle_headers(
-        &mut self,
-        now: Instant,
-        head: FrameHead,
-        bytes: &Bytes,
-        at: usize,
-    ) -> Handled {
+    fn handle_headers(&mut self, now: Instant, head: FrameHead, bytes: &Bytes, at: usize) -> Handled {
         if head.id.is_multiple_of(2) {
             // Only servers may use even ids, and only to push.
             return misbehaved(PeerMisbehaved::StreamIdInvalid);
@@ -453,13 +391,7 @@ impl Connection {
         }
         let block = bytes[from..to].to_vec();
         self.timers.block = after(now, self.limits.header_block_timeout);
-        let assembly = Assembly {
-            id: head.id,
-            end,
-            self_dependent,
-            block,
-            frames: 1,
-        };
+        let assembly = Assembly { id: head.id, end, self_dependent, block, frames: 1 };
         self.assembly = Some(Box::new(assembly));
         Ok(())
     }
@@ -482,13 +414,7 @@ impl Connection {
             return Ok(());
         };
         self.timers.block = None;
-        let Assembly {
-            id,
-            end,
-            self_dependent,
-            block,
-            ..
-        } = *assembly;
+        let Assembly { id, end, self_dependent, block, .. } = *assembly;
         self.handle_block(now, id, end, self_dependent, &block)
     }
 
@@ -520,12 +446,7 @@ impl Connection {
         };
         self.remove(key);
         let unprocessed = reason == Reason::REFUSED_STREAM;
-        self.events.push_back(Event::Reset {
-            key,
-            reason,
-            by_peer: true,
-            unprocessed,
-        });
+        self.events.push_back(Event::Reset { key, reason, by_peer: true, unprocessed });
         match self.role {
             Role::Client => Ok(()),
             Role::Server => self.guard.reset(now, &self.limits),
@@ -537,15 +458,11 @@ impl Connection {
             return self.handle_settings_ack(now);
         }
         let before = self.peer;
-        self.peer
-            .take(self.role, payload, self.limits.settings_entries_max)?;
+        self.peer.take(self.role, payload, self.limits.settings_entries_max)?;
         settings::write_ack(self.out.buffer());
         self.guard.answer(&self.limits)?;
         if self.peer.header_table_bytes != before.header_table_bytes {
-            let bytes = self
-                .peer
-                .header_table_bytes
-                .min(self.limits.header_table_send_bytes_max);
+            let bytes = self.peer.header_table_bytes.min(self.limits.header_table_send_bytes_max);
             self.encoder.set_table_bytes_max(bytes);
         }
         if self.peer.window_bytes != before.window_bytes {
@@ -573,11 +490,8 @@ impl Connection {
         }
         self.timers.settings = None;
         // From here on the peer keeps to what our first SETTINGS said.
-        self.decoder
-            .set_table_bytes_max(self.limits.header_table_bytes);
-        if self.stream_window == WINDOW_BYTES_DEFAULT
-            && self.limits.window_bytes < WINDOW_BYTES_DEFAULT
-        {
+        self.decoder.set_table_bytes_max(self.limits.header_table_bytes);
+        if self.stream_window == WINDOW_BYTES_DEFAULT && self.limits.window_bytes < WINDOW_BYTES_DEFAULT {
             self.stream_window = self.limits.window_bytes;
             let less = WINDOW_BYTES_DEFAULT - self.stream_window;
             for stream in self.streams.iter_mut() {
@@ -642,21 +556,14 @@ impl Connection {
         }
         settings::write_window(self.out.buffer(), window);
         self.settings_unacknowledged += 1;
-        self.timers.settings = self
-            .timers
-            .settings
-            .or_else(|| after(now, self.limits.settings_timeout));
-        self.inflow
-            .grow(window.saturating_mul(2).min(CONNECTION_WINDOW_MAX));
+        self.timers.settings = self.timers.settings.or_else(|| after(now, self.limits.settings_timeout));
+        self.inflow.grow(window.saturating_mul(2).min(CONNECTION_WINDOW_MAX));
     }
 
     fn handle_go_away(&mut self, payload: &[u8], bytes: &Bytes, at: usize) -> Handled {
         let last = frame::word(payload).unwrap_or_default() & !(1 << 31);
         let reason = Reason::from_code(frame::word(&payload[4..]).unwrap_or_default());
-        if self
-            .peer_farewell
-            .is_some_and(|(earlier, _)| last > earlier.0)
-        {
+        if self.peer_farewell.is_some_and(|(earlier, _)| last > earlier.0) {
             return misbehaved(PeerMisbehaved::GoAwayRaised);
         }
         let last = StreamId(last);
@@ -667,22 +574,13 @@ impl Connection {
                 self.remove(key);
                 self.past.reset(key.id.0, self.limits.resets_remembered);
                 let reason = Reason::REFUSED_STREAM;
-                self.events.push_back(Event::Reset {
-                    key,
-                    reason,
-                    by_peer: true,
-                    unprocessed: true,
-                });
+                self.events.push_back(Event::Reset { key, reason, by_peer: true, unprocessed: true });
             }
         }
         let mut debug = bytes.slice(at + 8..at + payload.len());
         debug.truncate(DEBUG_BYTES_MAX);
         let debug = Bytes::copy_from_slice(debug.chunk());
-        self.events.push_back(Event::GoingAway {
-            last,
-            reason,
-            debug,
-        });
+        self.events.push_back(Event::GoingAway { last, reason, debug });
         Ok(())
     }
 
@@ -740,12 +638,7 @@ impl Connection {
     /// The peer broke a rule on an open stream: it is reset (§5.4.2), and that is counted.
     pub(super) fn stream_error(&mut self, now: Instant, key: StreamKey, reason: Reason) -> Handled {
         self.write_reset(key, reason);
-        self.events.push_back(Event::Reset {
-            key,
-            reason,
-            by_peer: false,
-            unprocessed: false,
-        });
+        self.events.push_back(Event::Reset { key, reason, by_peer: false, unprocessed: false });
         self.guard.answer(&self.limits)?;
         self.guard.reset(now, &self.limits)
     }

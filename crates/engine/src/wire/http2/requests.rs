@@ -45,18 +45,11 @@ impl Connection {
 
     /// Decodes a block. `None`: it is larger than the limit, and the tables are in step.
     fn decode(&mut self, block: &[u8]) -> Result<Option<Arc<Headers>>, ConnectionError> {
-        match self
-            .decoder
-            .decode(block, self.limits.header_list_bytes_max)
-        {
+        match self.decoder.decode(block, self.limits.header_list_bytes_max) {
             Ok(headers) => Ok(Some(headers)),
             Err(DecodeError::TooLarge) => Ok(None),
-            Err(DecodeError::WorkTooLarge) => {
-                Err(ConnectionError::LimitExceeded(LimitExceeded::HeaderBlock))
-            }
-            Err(_) => Err(ConnectionError::PeerMisbehaved(
-                PeerMisbehaved::HeaderCompression,
-            )),
+            Err(DecodeError::WorkTooLarge) => Err(ConnectionError::LimitExceeded(LimitExceeded::HeaderBlock)),
+            Err(_) => Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::HeaderCompression)),
         }
     }
 
@@ -81,9 +74,7 @@ impl Connection {
         if self.streams.open() >= self.limits.streams_max as usize {
             return self.refuse(now, id, Reason::REFUSED_STREAM);
         }
-        let part = Part::Request {
-            connect_protocol: self.limits.connect_protocol,
-        };
+        let part = Part::Request { connect_protocol: self.limits.connect_protocol };
         let Some(facts) = self.checked.check(&headers, part) else {
             return self.refuse(now, id, Reason::PROTOCOL_ERROR);
         };
@@ -91,9 +82,7 @@ impl Connection {
             return self.refuse(now, id, Reason::PROTOCOL_ERROR);
         }
         let send_window = self.peer.window_bytes.cast_signed();
-        let key = self
-            .streams
-            .insert(id, send_window, self.stream_window.cast_signed());
+        let key = self.streams.insert(id, send_window, self.stream_window.cast_signed());
         if let Some(stream) = self.streams.get_mut(key) {
             stream.theirs = if end { Side::Ended } else { Side::Body };
             if let Some(length) = facts.content_length {
@@ -108,13 +97,7 @@ impl Connection {
     }
 
     /// Headers on an open stream: a client's response, or trailers.
-    fn handle_more_headers(
-        &mut self,
-        now: Instant,
-        key: StreamKey,
-        headers: Arc<Headers>,
-        end: bool,
-    ) -> Handled {
+    fn handle_more_headers(&mut self, now: Instant, key: StreamKey, headers: Arc<Headers>, end: bool) -> Handled {
         let Some(stream) = self.streams.get(key) else {
             return Ok(());
         };
@@ -135,13 +118,7 @@ impl Connection {
     }
 
     /// Client: informational or final response headers.
-    fn handle_response(
-        &mut self,
-        now: Instant,
-        key: StreamKey,
-        headers: Arc<Headers>,
-        end: bool,
-    ) -> Handled {
+    fn handle_response(&mut self, now: Instant, key: StreamKey, headers: Arc<Headers>, end: bool) -> Handled {
         let Some(facts) = self.checked.check(&headers, Part::Response) else {
             return self.stream_error(now, key, Reason::PROTOCOL_ERROR);
         };
@@ -174,12 +151,8 @@ impl Connection {
     /// Headers on a stream that is not open any more, or never can be.
     fn handle_late_block(&mut self, now: Instant, id: u32, block: &[u8]) -> Handled {
         match self.fate(id)? {
-            Fate::Skipped => Err(ConnectionError::PeerMisbehaved(
-                PeerMisbehaved::StreamIdInvalid,
-            )),
-            Fate::Closed => Err(ConnectionError::PeerMisbehaved(
-                PeerMisbehaved::StreamClosed,
-            )),
+            Fate::Skipped => Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::StreamIdInvalid)),
+            Fate::Closed => Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::StreamClosed)),
             Fate::Forgotten => {
                 self.decode(block)?;
                 self.refuse(now, id, Reason::STREAM_CLOSED)

@@ -41,11 +41,7 @@ impl Connection {
         if !informational {
             stream.ours = if end { Side::Ending } else { Side::Body };
         }
-        let headers = QueuedHeaders {
-            head: Arc::clone(head),
-            extra: extra.cloned(),
-            end,
-        };
+        let headers = QueuedHeaders { head: Arc::clone(head), extra: extra.cloned(), end };
         stream.queue.push_back(Queued::Headers(Box::new(headers)));
         self.make_ready(key);
         true
@@ -73,15 +69,7 @@ impl Connection {
         {
             stream.send_window -= len as i32;
             self.send_window -= len as i32;
-            let flags = if end { flag::END_STREAM } else { 0 };
-            let head = FrameHead {
-                len: len as u32,
-                kind: kind::DATA,
-                flags,
-                id: key.id.0,
-            };
-            self.out.put(&head.encode());
-            self.out.put_payload(data);
+            self.append_data(key.id.0, data, end, frame_bytes_max);
             self.note_sent();
             if end {
                 self.our_end_written(key);
@@ -97,6 +85,30 @@ impl Connection {
         self.queued_bytes += len;
         self.make_ready(key);
         true
+    }
+
+    /// Writes DATA behind the output, into the last frame if that is of the same stream and has room: many small
+    /// messages at once then cost one frame.
+    fn append_data(&mut self, id: u32, data: Bytes, end: bool, frame_bytes_max: usize) {
+        let len = data.len();
+        let flags = if end { flag::END_STREAM } else { 0 };
+        let last = self.last_data;
+        let buffer = self.out.buffer();
+        let joined = last.len as usize + len;
+        let head = if last.id == id && last.end as usize == buffer.len() && joined <= frame_bytes_max {
+            let head = FrameHead { len: joined as u32, kind: kind::DATA, flags, id };
+            buffer[last.at as usize..][..HEAD_BYTES].copy_from_slice(&head.encode());
+            self.last_data.len = head.len;
+            head
+        } else {
+            let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id };
+            self.last_data = LastData { id, at: buffer.len() as u32, end: 0, len: head.len };
+            buffer.extend_from_slice(&head.encode());
+            head
+        };
+        debug_assert!(head.size() <= frame_bytes_max);
+        self.out.put_payload(data);
+        self.last_data.end = self.out.buffer().len() as u32;
     }
 
     /// Everything that is due goes into the output.
@@ -185,12 +197,7 @@ impl Connection {
             }
         }
         let flags = if ended { flag::END_STREAM } else { 0 };
-        let head = FrameHead {
-            len: len as u32,
-            kind: kind::DATA,
-            flags,
-            id: key.id.0,
-        };
+        let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id: key.id.0 };
         self.out.buffer()[at..at + HEAD_BYTES].copy_from_slice(&head.encode());
         stream.send_window -= len as i32;
         stream.queued_bytes -= len;
@@ -215,13 +222,7 @@ impl Connection {
     }
 
     /// Writes a header block and moves our side on.
-    pub(super) fn write_headers(
-        &mut self,
-        key: StreamKey,
-        head: &Arc<Headers>,
-        extra: Option<&Headers>,
-        end: bool,
-    ) {
+    pub(super) fn write_headers(&mut self, key: StreamKey, head: &Arc<Headers>, extra: Option<&Headers>, end: bool) {
         self.write_block(key.id.0, head, extra, end);
         self.note_sent();
         if end {
@@ -244,12 +245,7 @@ impl Connection {
         let flags = if end { flag::END_STREAM } else { 0 };
         if len <= frame_bytes_max {
             let flags = flags | flag::END_HEADERS;
-            let head = FrameHead {
-                len: len as u32,
-                kind: kind::HEADERS,
-                flags,
-                id,
-            };
+            let head = FrameHead { len: len as u32, kind: kind::HEADERS, flags, id };
             buffer[at..at + HEAD_BYTES].copy_from_slice(&head.encode());
             return;
         }
@@ -262,12 +258,7 @@ impl Connection {
             if pieces.peek().is_none() {
                 flags |= flag::END_HEADERS;
             }
-            let head = FrameHead {
-                len: piece.len() as u32,
-                kind,
-                flags,
-                id,
-            };
+            let head = FrameHead { len: piece.len() as u32, kind, flags, id };
             buffer.extend_from_slice(&head.encode());
             buffer.extend_from_slice(piece);
             kind = kind::CONTINUATION;
@@ -307,8 +298,7 @@ impl Connection {
             return;
         }
         let shut = self.send_window <= 0 && stream.waits_for_window();
-        self.streams
-            .link(key, if shut { List::Window } else { List::Ready });
+        self.streams.link(key, if shut { List::Window } else { List::Ready });
     }
 
     /// HEADERS or DATA were sent: pings are forgiven, and updates of two windows and a ping are natural answers.
@@ -326,10 +316,25 @@ impl Connection {
 
     #[inline]
     fn frame_bytes_max(&self) -> usize {
-        self.peer
-            .frame_bytes_max
-            .min(self.limits.frame_send_bytes_max) as usize
+        self.peer.frame_bytes_max.min(self.limits.frame_send_bytes_max) as usize
     }
+}
+
+/// Where the last DATA frame stands in the output, as long as nothing is written behind it.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct LastData {
+    /// Its stream; 0: there is none.
+    id: u32,
+    /// Where its head begins in the contiguous part of the output.
+    at: u32,
+    /// Where that part ended when it was written: if it still does, nothing came after.
+    end: u32,
+    /// The length its head says.
+    len: u32,
+}
+
+impl LastData {
+    pub(super) const NONE: LastData = LastData { id: 0, at: 0, end: 0, len: 0 };
 }
 
 /// Whether these are the headers of a 1xx response.

@@ -47,20 +47,13 @@ impl PeerSettings {
     }
 
     /// Takes in the payload of one SETTINGS frame. The caller compares before and after.
-    pub(super) fn take(
-        &mut self,
-        role: Role,
-        payload: &[u8],
-        entries_max: usize,
-    ) -> Result<(), ConnectionError> {
+    pub(super) fn take(&mut self, role: Role, payload: &[u8], entries_max: usize) -> Result<(), ConnectionError> {
         let (entries, rest) = payload.as_chunks::<6>();
         if !rest.is_empty() {
             return Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::FrameSize));
         }
         if entries.len() > entries_max {
-            return Err(ConnectionError::LimitExceeded(
-                LimitExceeded::SettingsEntries,
-            ));
+            return Err(ConnectionError::LimitExceeded(LimitExceeded::SettingsEntries));
         }
         const BAD: ConnectionError = ConnectionError::PeerMisbehaved(PeerMisbehaved::BadSetting);
         for &[n0, n1, v0, v1, v2, v3] in entries {
@@ -73,9 +66,7 @@ impl PeerSettings {
                 }
                 MAX_CONCURRENT_STREAMS => self.streams_max = value,
                 INITIAL_WINDOW_SIZE if value >= 1 << 31 => {
-                    return Err(ConnectionError::PeerMisbehaved(
-                        PeerMisbehaved::BadWindowSetting,
-                    ));
+                    return Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::BadWindowSetting));
                 }
                 INITIAL_WINDOW_SIZE => self.window_bytes = value,
                 MAX_FRAME_SIZE if !(1 << 14..1 << 24).contains(&value) => return Err(BAD),
@@ -127,26 +118,13 @@ pub(super) fn write_window(out: &mut Vec<u8>, window_bytes: u32) {
 }
 
 pub(super) fn write_ack(out: &mut Vec<u8>) {
-    let head = FrameHead {
-        len: 0,
-        kind: kind::SETTINGS,
-        flags: flag::ACK,
-        id: 0,
-    };
+    let head = FrameHead { len: 0, kind: kind::SETTINGS, flags: flag::ACK, id: 0 };
     out.extend_from_slice(&head.encode());
 }
 
 fn write(out: &mut Vec<u8>, entries: &[(u16, u32)]) {
     let len = 6 * entries.len() as u32;
-    out.extend_from_slice(
-        &FrameHead {
-            len,
-            kind: kind::SETTINGS,
-            flags: 0,
-            id: 0,
-        }
-        .encode(),
-    );
+    out.extend_from_slice(&FrameHead { len, kind: kind::SETTINGS, flags: 0, id: 0 }.encode());
     for (name, value) in entries {
         out.extend_from_slice(&name.to_be_bytes());
         out.extend_from_slice(&value.to_be_bytes());
@@ -168,11 +146,7 @@ mod tests {
 
     #[test]
     fn the_last_of_two_values_holds() {
-        let payload = [
-            entry(INITIAL_WINDOW_SIZE, 100),
-            entry(INITIAL_WINDOW_SIZE, 1),
-        ]
-        .concat();
+        let payload = [entry(INITIAL_WINDOW_SIZE, 100), entry(INITIAL_WINDOW_SIZE, 1)].concat();
         assert_eq!(take(Role::Server, &payload).unwrap().window_bytes, 1);
     }
 
@@ -182,22 +156,10 @@ mod tests {
         use super::super::Reason;
         assert_eq!(code(Role::Server, ENABLE_PUSH, 2), Reason::PROTOCOL_ERROR);
         assert_eq!(code(Role::Client, ENABLE_PUSH, 1), Reason::PROTOCOL_ERROR);
-        assert_eq!(
-            code(Role::Server, INITIAL_WINDOW_SIZE, 1 << 31),
-            Reason::FLOW_CONTROL_ERROR
-        );
-        assert_eq!(
-            code(Role::Server, MAX_FRAME_SIZE, 16_383),
-            Reason::PROTOCOL_ERROR
-        );
-        assert_eq!(
-            code(Role::Server, MAX_FRAME_SIZE, 1 << 24),
-            Reason::PROTOCOL_ERROR
-        );
-        assert_eq!(
-            code(Role::Client, ENABLE_CONNECT_PROTOCOL, 2),
-            Reason::PROTOCOL_ERROR
-        );
+        assert_eq!(code(Role::Server, INITIAL_WINDOW_SIZE, 1 << 31), Reason::FLOW_CONTROL_ERROR);
+        assert_eq!(code(Role::Server, MAX_FRAME_SIZE, 16_383), Reason::PROTOCOL_ERROR);
+        assert_eq!(code(Role::Server, MAX_FRAME_SIZE, 1 << 24), Reason::PROTOCOL_ERROR);
+        assert_eq!(code(Role::Client, ENABLE_CONNECT_PROTOCOL, 2), Reason::PROTOCOL_ERROR);
     }
 
     #[test]
@@ -208,11 +170,7 @@ mod tests {
 
     #[test]
     fn what_we_write_we_can_read() {
-        let limits = Limits {
-            connect_protocol: true,
-            header_table_bytes: 0,
-            ..Limits::default()
-        };
+        let limits = Limits { connect_protocol: true, header_table_bytes: 0, ..Limits::default() };
         let mut out = Vec::new();
         write_first(&mut out, Role::Server, &limits);
         let settings = take(Role::Client, &out[9..]).unwrap();

@@ -79,10 +79,7 @@ impl Streams {
         self.index.insert(id, slot);
         self.last_found = (id, slot);
         self.open += 1;
-        StreamKey {
-            index: slot,
-            id: StreamId(id),
-        }
+        StreamKey { index: slot, id: StreamId(id) }
     }
 
     /// Frees the slot at once. What was queued is dropped; its size comes back.
@@ -96,9 +93,10 @@ impl Streams {
         }
         stream.id = 0;
         stream.next = self.vacant;
-        stream.queue.clear();
         if stream.queue.capacity() > QUEUE_KEPT {
             stream.queue = VecDeque::new();
+        } else if !stream.queue.is_empty() {
+            stream.queue.clear();
         }
         let dropped = std::mem::take(&mut stream.queued_bytes);
         self.vacant = key.index;
@@ -111,9 +109,9 @@ impl Streams {
         *self = Streams::new();
     }
 
-    /// With no stream open: gives memory back beyond a few slots.
+    /// With no stream open: gives all memory back.
     pub(super) fn shrink(&mut self) {
-        if self.open == 0 && self.slots.len() > SLOTS_KEPT {
+        if self.open == 0 {
             self.clear();
         }
     }
@@ -125,17 +123,13 @@ impl Streams {
     /// The stream of a key, unless the key is stale.
     #[inline]
     pub(super) fn get(&self, key: StreamKey) -> Option<&Stream> {
-        self.slots
-            .get(key.index as usize)
-            .filter(|stream| stream.id == key.id.0)
+        self.slots.get(key.index as usize).filter(|stream| stream.id == key.id.0)
     }
 
     /// The stream of a key, unless the key is stale.
     #[inline]
     pub(super) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream> {
-        self.slots
-            .get_mut(key.index as usize)
-            .filter(|stream| stream.id == key.id.0)
+        self.slots.get_mut(key.index as usize).filter(|stream| stream.id == key.id.0)
     }
 
     /// The key of an open stream.
@@ -145,10 +139,7 @@ impl Streams {
             let slot = self.index.find(id)?;
             self.last_found = (id, slot);
         }
-        Some(StreamKey {
-            index: self.last_found.1,
-            id: StreamId(id),
-        })
+        Some(StreamKey { index: self.last_found.1, id: StreamId(id) })
     }
 
     /// The keys of all open streams, in slot order.
@@ -157,10 +148,7 @@ impl Streams {
             .iter()
             .enumerate()
             .filter(|(_, stream)| stream.id != 0)
-            .map(|(slot, stream)| StreamKey {
-                index: slot as u32,
-                id: StreamId(stream.id),
-            })
+            .map(|(slot, stream)| StreamKey { index: slot as u32, id: StreamId(stream.id) })
     }
 
     /// All open streams.
@@ -223,10 +211,7 @@ impl Streams {
             return None;
         }
         self.unlink(slot);
-        Some(StreamKey {
-            index: slot,
-            id: StreamId(self.slots[slot as usize].id),
-        })
+        Some(StreamKey { index: slot, id: StreamId(self.slots[slot as usize].id) })
     }
 
     #[inline]
@@ -264,10 +249,7 @@ struct Links {
 }
 
 impl Links {
-    const EMPTY: Links = Links {
-        first: NONE,
-        last: NONE,
-    };
+    const EMPTY: Links = Links { first: NONE, last: NONE };
 }
 
 /// Slot of an id: open addressing with linear probing, at most half full. Allocates nothing while empty.
@@ -280,10 +262,7 @@ struct Index {
 
 impl Index {
     fn new() -> Self {
-        Index {
-            entries: Vec::new(),
-            len: 0,
-        }
+        Index { entries: Vec::new(), len: 0 }
     }
 
     #[inline]
@@ -353,15 +332,12 @@ impl Index {
     }
 }
 
-/// Where an id wants to stand. Ids are odd and mostly consecutive, so without the lowest bit they fill the table
-/// evenly by themselves; a peer that picks ids to collide makes a look-up scan at most its own open streams.
+/// Where an id wants to stand: multiplied by the golden ratio, neighbouring ids stand far apart, so that there are no
+/// long runs. A peer that picks ids to collide makes a look-up scan at most its own open streams.
 #[inline]
 fn home(id: u32, mask: usize) -> usize {
-    (id >> 1) as usize & mask
+    (id.wrapping_mul(0x9e37_79b9) >> 16) as usize & mask
 }
-
-/// Slots kept by a connection without streams.
-const SLOTS_KEPT: usize = 2;
 
 /// Queue capacity kept by a vacant slot.
 const QUEUE_KEPT: usize = 4;

@@ -46,8 +46,7 @@ pub(super) fn check(headers: &Headers, part: Part) -> Option<Facts> {
         }
         match name {
             // §8.2.2: what belongs to one HTTP/1.1 connection.
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
-            | b"upgrade" => return None,
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade" => return None,
             b"te" if value != b"trailers" => return None,
             b"content-length" => {
                 let length = decimal(value)?;
@@ -61,10 +60,7 @@ pub(super) fn check(headers: &Headers, part: Part) -> Option<Facts> {
         }
     }
     let status = pseudo.complete(part, host)?;
-    Some(Facts {
-        content_length,
-        status,
-    })
+    Some(Facts { content_length, status })
 }
 
 /// Remembers what was found well-formed: a decoder that gives the same `Arc` again has said the same again.
@@ -115,12 +111,7 @@ impl<'a> Pseudo<'a> {
             (b":scheme", Part::Request { .. }) => &mut self.scheme,
             (b":path", Part::Request { .. }) => &mut self.path,
             (b":authority", Part::Request { .. }) => &mut self.authority,
-            (
-                b":protocol",
-                Part::Request {
-                    connect_protocol: true,
-                },
-            ) => &mut self.protocol,
+            (b":protocol", Part::Request { connect_protocol: true }) => &mut self.protocol,
             (b":status", Part::Response) => &mut self.status,
             _ => return None,
         };
@@ -182,10 +173,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 {
         return None;
     }
-    value.iter().try_fold(0u64, |sum, byte| {
-        byte.is_ascii_digit()
-            .then(|| sum * 10 + u64::from(byte - b'0'))
-    })
+    value.iter().try_fold(0u64, |sum, byte| byte.is_ascii_digit().then(|| sum * 10 + u64::from(byte - b'0')))
 }
 
 /// May stand in a field name: visible ASCII but no upper case and no colon (which begins pseudo headers).
@@ -213,12 +201,8 @@ const BYTES: [u8; 256] = {
 mod tests {
     use super::*;
 
-    const REQUEST: Part = Part::Request {
-        connect_protocol: false,
-    };
-    const EXTENDED: Part = Part::Request {
-        connect_protocol: true,
-    };
+    const REQUEST: Part = Part::Request { connect_protocol: false };
+    const EXTENDED: Part = Part::Request { connect_protocol: true };
     const GET: [(&str, &str); 3] = [(":method", "GET"), (":scheme", "http"), (":path", "/")];
 
     fn request(more: &[(&str, &str)]) -> Option<Facts> {
@@ -237,28 +221,16 @@ mod tests {
 
     #[test]
     fn each_pseudo_header_is_needed_once_and_first() {
-        for missing in 0..3 {
-            let rest: Vec<_> = GET
-                .iter()
-                .enumerate()
-                .filter(|(i, _)| *i != missing)
-                .map(|(_, f)| *f)
-                .collect();
-            assert!(!of(&rest, REQUEST), "without {}", GET[missing].0);
-            assert!(
-                request(&[GET[missing]]).is_none(),
-                "twice {}",
-                GET[missing].0
-            );
+        for field in GET {
+            let rest: Vec<_> = GET.into_iter().filter(|other| *other != field).collect();
+            assert!(!of(&rest, REQUEST), "without {}", field.0);
+            assert!(request(&[field]).is_none(), "twice {}", field.0);
         }
         assert!(request(&[("x", "y"), (":authority", "a")]).is_none());
         assert!(request(&[(":status", "200")]).is_none());
         assert!(request(&[(":unknown", "1")]).is_none());
         assert!(request(&[(":protocol", "websocket")]).is_none());
-        assert!(!of(
-            &[(":method", "GET"), (":scheme", "http"), (":path", "")],
-            REQUEST
-        ));
+        assert!(!of(&[(":method", "GET"), (":scheme", "http"), (":path", "")], REQUEST));
     }
 
     #[test]
@@ -273,13 +245,7 @@ mod tests {
 
     #[test]
     fn connection_specific_fields_are_refused() {
-        for name in [
-            "connection",
-            "keep-alive",
-            "proxy-connection",
-            "transfer-encoding",
-            "upgrade",
-        ] {
+        for name in ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] {
             assert!(request(&[(name, "x")]).is_none(), "{name}");
             assert!(!of(&[(name, "x")], Part::Trailers), "{name}");
         }
@@ -306,16 +272,9 @@ mod tests {
 
     #[test]
     fn connect_has_an_authority_and_nothing_else() {
-        assert!(of(
-            &[(":method", "CONNECT"), (":authority", "a:1")],
-            REQUEST
-        ));
+        assert!(of(&[(":method", "CONNECT"), (":authority", "a:1")], REQUEST));
         assert!(!of(&[(":method", "CONNECT")], REQUEST));
-        let with_path = [
-            (":method", "CONNECT"),
-            (":authority", "a:1"),
-            (":path", "/"),
-        ];
+        let with_path = [(":method", "CONNECT"), (":authority", "a:1"), (":path", "/")];
         assert!(!of(&with_path, REQUEST));
     }
 
