@@ -181,7 +181,7 @@ impl Limits {
             (self.header_block_frames_max >= 2, "header_block_frames_max must be at least 2"),
             (self.header_table_bytes <= 1 << 16, "header_table_bytes must be at most 64 KiB"),
             (self.header_table_send_bytes_max <= 1 << 16, "header_table_send_bytes_max must be at most 64 KiB"),
-            (self.window_bytes < 1 << 31, "window_bytes must be below 2^31"),
+            ((1..1 << 31).contains(&self.window_bytes), "window_bytes must be from 1 to 2^31 - 1"),
             (self.window_bytes_max < 1 << 30, "window_bytes_max must be below 2^30"),
             (
                 (65_535..1 << 31).contains(&self.connection_window_bytes),

@@ -316,12 +316,8 @@ impl Connection {
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
         stream.owed += bytes;
-        if stream.theirs != Side::Ended && stream.owed >= self.stream_window / 2 {
-            let owed = std::mem::take(&mut stream.owed);
-            stream.recv_window += owed.cast_signed();
-            frame::write_window_update(self.out.buffer(), key.id.0, owed);
-        }
         self.inflow.release(bytes, frames, &self.limits);
+        self.give_window_back(key);
     }
 
     /// Accepts nothing new and lets the open streams finish, then closes. A server says GOAWAY twice: first
@@ -493,6 +489,19 @@ impl Connection {
                 _ => None,
             };
             self.finish(error, Reason::NO_ERROR, b"");
+        }
+    }
+
+    /// Tells the peer what it may send again on a stream, once that is half of its window.
+    #[inline]
+    pub(super) fn give_window_back(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if stream.theirs != Side::Ended && stream.owed > 0 && stream.owed >= self.stream_window / 2 {
+            let owed = std::mem::take(&mut stream.owed);
+            stream.recv_window += owed.cast_signed();
+            frame::write_window_update(self.out.buffer(), key.id.0, owed);
         }
     }
 

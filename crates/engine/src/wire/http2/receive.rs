@@ -284,7 +284,8 @@ impl Connection {
             Side::Head => return Err(Reason::PROTOCOL_ERROR),
             Side::Ending | Side::Ended => return Err(Reason::STREAM_CLOSED),
         }
-        if i64::from(len) > i64::from(stream.recv_window) {
+        // The window is below zero for a while after our SETTINGS made it smaller; that forbids nothing empty.
+        if len > 0 && i64::from(len) > i64::from(stream.recv_window) {
             return Err(Reason::FLOW_CONTROL_ERROR);
         }
         stream.recv_window -= len.cast_signed();
@@ -496,6 +497,11 @@ impl Connection {
             let less = WINDOW_BYTES_DEFAULT - self.stream_window;
             for stream in self.streams.iter_mut() {
                 stream.recv_window -= less.cast_signed();
+            }
+            // What was not worth an update of the larger window may be all that is left of the smaller.
+            let keys: Vec<_> = self.streams.keys().collect();
+            for key in keys {
+                self.give_window_back(key);
             }
         }
         Ok(())
