@@ -44,6 +44,9 @@ pub trait Service: Send + Sync + 'static {
         &[]
     }
 
+    /// The server begins to drain: calls that would last as long as the server should end by themselves now.
+    fn drain(&self) {}
+
     /// Runs one call of the method at that place.
     fn call<'a>(
         &'a self,

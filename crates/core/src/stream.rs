@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::{Compression, Metadata, Status};
 
@@ -119,7 +119,7 @@ struct IncomingState {
     messages: VecDeque<Message>,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
-    reader: Option<Waker>,
+    reader: Waiter,
     abandoned: bool,
 }
 
@@ -142,14 +142,14 @@ impl IncomingQueue {
         } else {
             state.messages.push_back(message);
         }
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: the leading metadata has come.
     pub fn set_leading(&self, leading: Metadata) {
         let mut state = self.lock();
         state.leading = Some(leading);
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: no message will follow. The first end stays.
@@ -160,7 +160,7 @@ impl IncomingQueue {
             if state.leading.is_none() {
                 state.leading = Some(Metadata::new());
             }
-            wake(state.reader.take(), state);
+            state.reader.wake();
         }
     }
 
@@ -201,7 +201,7 @@ impl IncomingQueue {
         if let Some((end, _)) = &state.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
-        register(&mut state.reader, cx);
+        state.reader.wait(cx);
         Poll::Pending
     }
 
@@ -211,7 +211,7 @@ impl IncomingQueue {
         match &state.leading {
             Some(leading) => Poll::Ready(leading.clone()),
             None => {
-                register(&mut state.reader, cx);
+                state.reader.wait(cx);
                 Poll::Pending
             }
         }
@@ -323,7 +323,7 @@ struct OutgoingState {
     notified: bool,
     ended: bool,
     closed: Option<Status>,
-    writer: Option<Waker>,
+    writer: Waiter,
 }
 
 /// What [`OutgoingQueue::take`] took.
@@ -350,7 +350,7 @@ impl OutgoingQueue {
         if state.queued_bytes < QUEUE_HIGH_WATER_BYTES {
             return Poll::Ready(Ok(()));
         }
-        register(&mut state.writer, cx);
+        state.writer.wait(cx);
         Poll::Pending
     }
 
@@ -369,28 +369,29 @@ impl OutgoingQueue {
         }
     }
 
-    /// Writer: appends one message when there is room. `write` is taken out when it has been called.
-    pub fn poll_append<W: FnOnce(&mut BytesMut)>(
+    /// Writer: appends one message if there is room now, and says whether there was.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    #[inline]
+    pub fn try_append(
         &self,
-        cx: &mut Context<'_>,
         compressed: bool,
         len: usize,
-        write: &mut Option<W>,
-    ) -> Poll<Result<(), Status>> {
-        let mut state = self.lock();
+        write: impl FnOnce(&mut BytesMut),
+    ) -> Result<bool, Status> {
+        let state = self.lock();
         if let Some(status) = &state.closed {
-            return Poll::Ready(Err(status.clone()));
+            return Err(status.clone());
         }
-        if state.queued_bytes >= QUEUE_HIGH_WATER_BYTES {
-            register(&mut state.writer, cx);
-            return Poll::Pending;
-        }
-        if let Some(write) = write.take() {
+        let room = state.queued_bytes < QUEUE_HIGH_WATER_BYTES;
+        if room {
             self.append_to(state, compressed, len, write);
         }
-        Poll::Ready(Ok(()))
+        Ok(room)
     }
 
+    #[inline]
     fn append_to(
         &self,
         mut state: MutexGuard<'_, OutgoingState>,
@@ -405,11 +406,11 @@ impl OutgoingQueue {
                 state.chunks.push_back(tail);
             }
             let mut chunk = BytesMut::with_capacity(whole);
-            put_envelope(&mut chunk, compressed, write);
+            put_envelope(&mut chunk, compressed, len, write);
             state.chunks.push_back(chunk.freeze());
         } else {
             state.tail.reserve(whole);
-            put_envelope(&mut state.tail, compressed, write);
+            put_envelope(&mut state.tail, compressed, len, write);
         }
         state.queued_bytes += whole;
         self.notify(state);
@@ -462,7 +463,7 @@ impl OutgoingQueue {
             taken.leading = Some(state.leading.take().unwrap_or_default());
         }
         state.queued_bytes = 0;
-        wake(state.writer.take(), state);
+        state.writer.wake();
         taken
     }
 
@@ -482,7 +483,7 @@ impl OutgoingQueue {
         if state.closed.is_none() {
             state.closed = Some(status);
         }
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Whether the stream is over for the writer.
@@ -508,34 +509,48 @@ impl fmt::Debug for OutgoingQueue {
     }
 }
 
-/// Writes an envelope whose length is known only after the message.
-fn put_envelope(buffer: &mut BytesMut, compressed: bool, write: impl FnOnce(&mut BytesMut)) {
+/// Writes an envelope around the `len` bytes that `write` puts.
+#[inline]
+fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
+    let [a, b, c, d] = u32::try_from(len).expect("a message is refused long before it has 4 GiB").to_be_bytes();
+    buffer.extend_from_slice(&[u8::from(compressed), a, b, c, d]);
     let start = buffer.len();
-    buffer.put_u8(u8::from(compressed));
-    buffer.put_u32(0);
     write(buffer);
-    let len = buffer.len() - start - ENVELOPE_BYTES;
-    let len = u32::try_from(len).expect("a message is refused long before it has 4 GiB");
-    buffer[start + 1..start + ENVELOPE_BYTES].copy_from_slice(&len.to_be_bytes());
+    assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
-fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => {}
-        _ => *place = Some(cx.waker().clone()),
+/// The one task that may wait at an end of a queue.
+///
+/// Its waker stays when it has been woken: a stream's reader is nearly always the same task again. It is woken under the lock;
+/// tasks do not run where they are woken.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
+}
+
+impl Waiter {
+    fn wait(&mut self, cx: &Context<'_>) {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
     }
-}
 
-/// Wakes after the lock is given back, so that the woken task does not run into it.
-fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::BufMut;
+
     use super::*;
 
     fn text(queue: &IncomingQueue) -> Poll<Result<Option<Message>, Status>> {

@@ -4,8 +4,8 @@
 //! kept, for each thread, is the memory of encoders and decoders, because setting them up costs more than compressing a
 //! small message.
 //!
-//! Both functions run where they are called. A mebibyte costs from half a millisecond (snappy) to tens of milliseconds
-//! (gzip), so a caller with large messages does it off the connection's task.
+//! Both functions run where they are called. A mebibyte costs from one millisecond (snappy) to eight
+//! (brotli), so a caller with large messages does it off the connection's task.
 
 mod brotli;
 mod deflate;
@@ -49,9 +49,10 @@ pub fn compress(compression: Compression, message: &[u8], out: &mut Vec<u8>) -> 
 /// `bytes_max` for brotli, at most 8 MiB for zstd, of which only what was produced is ever touched).
 ///
 /// The input must be exactly one message: truncated input and bytes behind its end are malformed. What a format allows to
-/// stand in one stream may: several gzip members (RFC 1952 §2.2), zstd frames (RFC 8878 §3) or snappy chunks. Checksums are
-/// verified where the format has them (brotli has none). Empty input is an empty message in every compression, as senders
-/// write it that way (Connect: zero-length content is not decompressed).
+/// stand in one stream may: several gzip members (RFC 1952 §2.2), zstd frames (RFC 8878 §3) or snappy chunks; input cut just
+/// between two of these is a shorter message, which only the envelope around it can tell. Checksums are verified where they
+/// are (brotli has none, zstd need not have one). Empty input is an empty message in every compression, as senders write it
+/// that way (Connect: zero-length content is not decompressed).
 ///
 /// # Errors
 ///

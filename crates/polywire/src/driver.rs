@@ -127,7 +127,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
         loop {
             if self.transmit.is_empty() {
                 let calls = &mut self.calls;
-                match drain(&mut self.connection, now, &mut self.transmit, |c, event| calls.handle_event(c, now, event)) {
+                match drain(&mut self.connection, now, &mut self.transmit, |c, event| calls.handle_event(c, now, event))
+                {
                     Due::Write => {}
                     Due::Wait(_) => return Poll::Ready(()),
                     Due::Close => {

@@ -12,19 +12,23 @@ pub mod codegen;
 pub mod compression;
 mod context;
 mod driver;
+pub mod health;
 mod inbox;
 mod message;
+pub mod reflection;
 mod server;
 mod streams;
 pub mod transport;
 
+pub use buffa::{EnumValue, MessageField};
+pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
 pub use polywire_engine::{Limits, limits};
 
 pub use crate::{
     client::{
-        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget, Response,
-        ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
+        Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

@@ -1,7 +1,7 @@
 //! Messages to bytes and back: codec, compression, limits.
 
 use buffa::{Message as Protobuf, SizeCache};
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, Bytes};
 use polywire_core::{Codec, Compression, ENVELOPE_BYTES, Message, Status};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -14,6 +14,9 @@ impl<M: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'stati
 
 /// Shorter messages are not compressed: the result would hardly be smaller.
 pub(crate) const COMPRESS_BYTES_MIN: usize = 256;
+
+/// Longer messages lend their memory to the fields that can take it.
+const SHARE_BYTES_MIN: usize = 4096;
 
 /// Longest message that is sent: what an envelope's length can say, less a margin.
 const SEND_BYTES_MAX: usize = (1 << 31) - 1;
@@ -32,8 +35,12 @@ pub(crate) fn plain(message: Message, bytes_max: usize) -> Result<Bytes, Status>
 }
 
 /// The message of those bytes.
-pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &[u8]) -> Result<M, Status> {
+pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &Bytes) -> Result<M, Status> {
     match codec {
+        // Through `Buf` a field of type `Bytes` shares the memory of the message; below this size copying costs less.
+        Codec::Proto if bytes.len() >= SHARE_BYTES_MIN => {
+            M::decode(&mut bytes.clone()).map_err(|error| malformed(&error))
+        }
         Codec::Proto => M::decode_from_slice(bytes).map_err(|error| malformed(&error)),
         Codec::Json => serde_json::from_slice(bytes)
             .map_err(|error| Status::invalid_argument(format!("the message is not valid JSON for its type: {error}"))),
@@ -92,60 +99,12 @@ pub(crate) fn open_envelope(mut enveloped: Bytes, compression: Compression) -> R
     Ok(Message { bytes: enveloped, compression })
 }
 
-/// A message ready for a stream: its length and what writes it.
-pub(crate) enum Prepared<'a, M> {
-    Proto(&'a M, SizeCache, usize),
-    Bytes(bool, Vec<u8>),
-}
-
-impl<'a, M: AnyMessage> Prepared<'a, M> {
-    pub(crate) fn new(codec: Codec, compression: Compression, message: &'a M) -> Result<Self, Status> {
-        let plain = match codec {
-            Codec::Json => to_json(message)?,
-            Codec::Proto => {
-                let mut cache = SizeCache::new();
-                let len = checked_len(message.compute_size(&mut cache) as usize)?;
-                if compression == Compression::Identity || len < COMPRESS_BYTES_MIN {
-                    return Ok(Self::Proto(message, cache, len));
-                }
-                let mut plain = Vec::with_capacity(len);
-                message.write_to(&mut cache, &mut plain);
-                plain
-            }
-        };
-        if compression == Compression::Identity || plain.len() < COMPRESS_BYTES_MIN {
-            return Ok(Self::Bytes(false, plain));
-        }
-        let mut out = Vec::new();
-        compress(compression, &plain, &mut out).map_err(|error| Status::internal(error.to_string()))?;
-        Ok(Self::Bytes(true, out))
-    }
-
-    pub(crate) fn compressed(&self) -> bool {
-        matches!(self, Self::Bytes(true, _))
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Self::Proto(_, _, len) => *len,
-            Self::Bytes(_, bytes) => bytes.len(),
-        }
-    }
-
-    pub(crate) fn write(self, out: &mut BytesMut) {
-        match self {
-            Self::Proto(message, mut cache, _) => message.write_to(&mut cache, out),
-            Self::Bytes(_, bytes) => out.extend_from_slice(&bytes),
-        }
-    }
-}
-
 fn to_json<M: Serialize>(message: &M) -> Result<Vec<u8>, Status> {
     serde_json::to_vec(message)
         .map_err(|error| Status::internal(format!("the message cannot be written as JSON: {error}")))
 }
 
-fn checked_len(len: usize) -> Result<usize, Status> {
+pub(crate) fn checked_len(len: usize) -> Result<usize, Status> {
     if len <= SEND_BYTES_MAX {
         Ok(len)
     } else {

@@ -2,10 +2,10 @@
 
 use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
 
-use bytes::BytesMut;
-use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Metadata, Outgoing, Status};
+use buffa::{HasMessageView, SizeCache};
+use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Message, Metadata, Outgoing, Status};
 
-use crate::message::{AnyMessage, Prepared, decode, plain};
+use crate::message::{AnyMessage, checked_len, decode, enveloped, malformed, open_envelope, plain};
 
 /// Sends the messages of a stream.
 ///
@@ -49,6 +49,16 @@ impl<M: AnyMessage> Sender<M> {
         if self.outgoing.is_inspected() {
             self.outgoing.show(&message.encode_to_vec())?;
         }
+        while !self.try_send(message, compress)? {
+            if let Some(queue) = self.outgoing.as_queue() {
+                std::future::poll_fn(|cx| queue.poll_ready(cx)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends if there is room now. Nearly every message goes this way, without anything kept over an await.
+    fn try_send(&mut self, message: &M, compress: bool) -> Result<bool, Status> {
         let Some(queue) = self.outgoing.as_queue() else {
             return Err(Status::internal("this call has no stream to send to"));
         };
@@ -63,10 +73,14 @@ impl<M: AnyMessage> Sender<M> {
             }
         };
         let compression = if compress { compression } else { Compression::Identity };
-        let prepared = Prepared::new(self.codec, compression, message)?;
-        let (compressed, len) = (prepared.compressed(), prepared.len());
-        let mut write = Some(|out: &mut BytesMut| prepared.write(out));
-        std::future::poll_fn(|cx| queue.poll_append(cx, compressed, len, &mut write)).await
+        if self.codec == Codec::Proto && compression == Compression::Identity {
+            let mut cache = SizeCache::new();
+            let len = checked_len(message.compute_size(&mut cache) as usize)?;
+            return queue.try_append(false, len, |out| message.write_to(&mut cache, out));
+        }
+        let enveloped = enveloped(self.codec, compression, message)?;
+        let Message { bytes, compression } = open_envelope(enveloped, compression)?;
+        queue.try_append(compression != Compression::Identity, bytes.len(), |out| out.extend_from_slice(&bytes))
     }
 
     /// Server: sends the leading metadata now instead of with the first message.
@@ -125,6 +139,23 @@ impl<M: AnyMessage> Receiver<M> {
             Some(message) => decode(self.codec, &plain(message, self.message_bytes_max)?).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The next message as a view that owns the bytes it reads from: nothing is copied out of them.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_view(&mut self) -> Result<Option<M::ViewHandle>, Status>
+    where
+        M: HasMessageView,
+    {
+        let Some(message) = self.incoming.next().await? else { return Ok(None) };
+        let bytes = plain(message, self.message_bytes_max)?;
+        let bytes = match self.codec {
+            Codec::Proto => bytes,
+            Codec::Json => decode::<M>(Codec::Json, &bytes)?.encode_to_bytes(),
+        };
+        M::decode_view_handle(bytes).map(Some).map_err(|error| malformed(&error))
     }
 
     /// Client: the leading metadata of the response, as soon as it is there.

@@ -5,7 +5,8 @@ use std::{
 };
 
 use crate::{
-    Error, FileDescriptorSet, GenerateRequest, Options, compile, decode_descriptor_set, generate, merge_descriptors,
+    Error, FileDescriptorSet, GenerateRequest, Options, compile, decode_descriptor_set, descriptors::imports, generate,
+    merge_descriptors,
 };
 
 /// Compiles and generates in a build script.
@@ -136,8 +137,7 @@ fn has_file(descriptors: &FileDescriptorSet, path: &Path) -> bool {
 
 /// The files of a set for their own sake: those with services and those no other imports.
 fn files_of_interest(descriptors: &FileDescriptorSet) -> Vec<String> {
-    let imported: BTreeSet<&str> =
-        descriptors.file.iter().flat_map(|file| &file.dependency).map(String::as_str).collect();
+    let imported: BTreeSet<&str> = descriptors.file.iter().flat_map(imports).collect();
     let files = descriptors.file.iter().filter(|file| {
         let name = file.name.as_deref().unwrap_or_default();
         !name.starts_with("google/protobuf/") && (!file.service.is_empty() || !imported.contains(name))

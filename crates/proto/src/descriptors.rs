@@ -1,7 +1,5 @@
 //! Sets of file descriptors.
 
-use std::collections::{BTreeSet, HashMap};
-
 use buffa::{DecodeOptions, Message as _};
 
 use crate::{Error, FileDescriptorProto, FileDescriptorSet};
@@ -21,6 +19,11 @@ pub fn decode_descriptor_set(bytes: &[u8]) -> Result<FileDescriptorSet, Error> {
         .map_err(|error| Error::descriptors(format!("this is not a FileDescriptorSet: {error}")))
 }
 
+/// What a file imports, for its types and for its options.
+pub(crate) fn imports(file: &FileDescriptorProto) -> impl Iterator<Item = &str> {
+    file.dependency.iter().chain(&file.option_dependency).map(String::as_str)
+}
+
 /// The bytes of a descriptor set, extensions of options included.
 pub fn encode_descriptor_set(descriptors: &FileDescriptorSet) -> Vec<u8> {
     descriptors.encode_to_vec()
@@ -29,10 +32,13 @@ pub fn encode_descriptor_set(descriptors: &FileDescriptorSet) -> Vec<u8> {
 /// The named files and all they import, each file behind those it imports, without positions and comments.
 ///
 /// Imports that the set does not have are left out: protoc without `--include_imports` writes such sets.
+#[cfg(feature = "generate")]
 pub(crate) fn closure<'a>(
     descriptors: &FileDescriptorSet,
     roots: impl IntoIterator<Item = &'a str>,
 ) -> FileDescriptorSet {
+    use std::collections::{BTreeSet, HashMap};
+
     let by_name: HashMap<&str, &FileDescriptorProto> =
         descriptors.file.iter().map(|file| (file.name.as_deref().unwrap_or_default(), file)).collect();
     let mut done = BTreeSet::new();
@@ -42,15 +48,16 @@ pub(crate) fn closure<'a>(
         let mut stack = if done.insert(root.to_owned()) { vec![(root, 0)] } else { Vec::new() };
         while let Some((name, next)) = stack.pop() {
             let Some(file) = by_name.get(name) else { continue };
-            match file.dependency.get(next) {
+            match imports(file).nth(next) {
                 Some(import) => {
                     stack.push((name, next + 1));
-                    if done.insert(import.clone()) {
+                    if done.insert(import.to_owned()) {
                         stack.push((import, 0));
                     }
                 }
                 None => {
-                    files.push(FileDescriptorProto { source_code_info: buffa::MessageField::none(), ..(*file).clone() })
+                    let source_code_info = buffa::MessageField::none();
+                    files.push(FileDescriptorProto { source_code_info, ..(*file).clone() });
                 }
             }
         }
@@ -58,7 +65,7 @@ pub(crate) fn closure<'a>(
     FileDescriptorSet { file: files, ..FileDescriptorSet::default() }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "generate"))]
 mod tests {
     use super::*;
 

@@ -1,4 +1,4 @@
-use std::{fmt, io, path::Path};
+use std::fmt;
 
 /// Why descriptors or code could not be made.
 ///
@@ -24,6 +24,7 @@ pub enum ErrorKind {
 }
 
 impl Error {
+    #[cfg(feature = "compile")]
     pub(crate) fn compile(text: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Compile, text: text.into() }
     }
@@ -32,11 +33,13 @@ impl Error {
         Self { kind: ErrorKind::Descriptors, text: text.into() }
     }
 
+    #[cfg(feature = "generate")]
     pub(crate) fn generate(text: impl Into<String>) -> Self {
         Self { kind: ErrorKind::Generate, text: text.into() }
     }
 
-    pub(crate) fn io(action: &str, path: &Path, error: &io::Error) -> Self {
+    #[cfg(feature = "generate")]
+    pub(crate) fn io(action: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self { kind: ErrorKind::Io, text: format!("cannot {action} {}: {error}", path.display()) }
     }
 

@@ -19,10 +19,15 @@ mod comments;
 mod compile;
 mod descriptors;
 mod error;
+mod files;
 #[cfg(feature = "generate")]
 mod generate;
+mod json;
 #[cfg(feature = "generate")]
 mod plugin;
+mod pool;
+mod print;
+mod source;
 
 pub use buffa_descriptor::generated::descriptor::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
@@ -32,10 +37,15 @@ pub use buffa_descriptor::generated::descriptor::{
 #[cfg(feature = "generate")]
 pub use self::build_script::Build;
 #[cfg(feature = "compile")]
-pub use self::compile::{Compiled, compile, merge_descriptors};
+pub use self::compile::{Compiled, built_in, compile, merge_descriptors};
 pub use self::descriptors::{decode_descriptor_set, encode_descriptor_set};
 pub use self::error::{Error, ErrorKind};
+pub use self::files::{File, Files};
 #[cfg(feature = "generate")]
 pub use self::generate::{GenerateRequest, GeneratedFile, Options, TREE_FILE, generate};
+pub use self::json::{JsonError, JsonOptions, JsonValues};
 #[cfg(feature = "generate")]
 pub use self::plugin::run_plugin;
+pub use self::pool::{MessageType, MethodType, Pool};
+pub use self::print::{Described, SymbolKind};
+pub use self::source::{Declaration, DeclarationKind};

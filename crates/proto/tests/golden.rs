@@ -1,12 +1,14 @@
 //! What comes out, compared with files that are read in review. `BLESS=1 cargo test -p polywire-proto` rewrites them.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail by it")]
+
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
 use polywire_proto::{
-    GenerateRequest, Options, compile, decode_descriptor_set, encode_descriptor_set, generate, merge_descriptors,
+    GenerateRequest, Options, Pool, compile, decode_descriptor_set, encode_descriptor_set, generate, merge_descriptors,
 };
 
 #[test]
@@ -103,6 +105,47 @@ fn the_embedded_descriptors_are_complete_and_without_comments() {
     let bytes = orders(&set);
     assert_eq!(bytes, orders(&with_source));
     assert!(bytes.windows(10).any(|window| window == b"/v1/orders"));
+}
+
+#[test]
+fn declarations_are_described_as_source() {
+    let files = ["shop/v1/orders.proto", "all/all.proto", "described/described.proto", "described/legacy.proto"];
+    let compiled = compile(&[golden("protos")], &files).unwrap();
+    let mut descriptors = compiled.descriptors;
+    merge_descriptors(&mut descriptors, decode_descriptor_set(&editions_set()).unwrap());
+    let pool = Pool::new(descriptors).unwrap();
+    for file in files.into_iter().chain(["editions/switch.proto"]) {
+        let source = pool.describe_file(file).unwrap();
+        check(&format!("described/{}", file.replace('/', "-")), &source);
+        if file.starts_with("editions") {
+            continue;
+        }
+        // What was printed means the same.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, &source).unwrap();
+        let again = compile(&[directory.path(), &golden("protos")], &[file]).unwrap();
+        let again = Pool::new(again.descriptors).unwrap();
+        assert_eq!(again.describe_file(file).unwrap(), source);
+    }
+    let described = |symbol: &str| {
+        let described = pool.describe(symbol).unwrap();
+        format!("// {} {}\n{}", described.kind.name(), described.full_name, described.source)
+    };
+    let symbols = [
+        "shop.v1.Orders/Create",
+        "shop.v1.Orders.Watch",
+        "shop.v1.Order.Line",
+        "shop.v1.Order.lines",
+        "shop.v1.STATE_OPEN",
+        "google.api.http",
+        "described.Nested.Inner.Deep",
+    ];
+    let all: Vec<_> = symbols.into_iter().map(described).collect();
+    check("described/symbols.txt", &all.join("\n"));
+    assert!(pool.describe("shop.v1.Nothing").is_none());
+    assert!(pool.describe("shop.v1").is_none());
 }
 
 #[test]

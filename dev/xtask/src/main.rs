@@ -1,13 +1,15 @@
 //! `cargo xtask …`: everything around the code that a person or CI runs.
 
+mod bench;
+mod conformance;
 mod tidy;
 
-use std::process::ExitCode;
+use std::{fmt::Display, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Everything around the code that a person or CI runs.")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Everything around the code that a person or CI runs.")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -15,14 +17,26 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Other people's HTTP/2 suites and known attacks: h2spec, h2specd, attacks (each with --help).
+    Conformance(conformance::Conformance),
+    /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
+    Interop(conformance::Interop),
+    /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
+    Bench(bench::Bench),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
 }
 
 fn main() -> ExitCode {
-    let result = match Arguments::parse().task {
-        Task::Tidy => tidy::run(),
-    };
+    match Arguments::parse().task {
+        Task::Bench(task) => exit_code(task.run()),
+        Task::Conformance(task) => task.run(),
+        Task::Interop(task) => task.run(),
+        Task::Tidy => exit_code(tidy::run()),
+    }
+}
+
+fn exit_code(result: Result<(), impl Display>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

@@ -19,19 +19,10 @@ const PROTO: &[&str] = &[
     "buffa",
     "buffa-codegen",
     "buffa-descriptor",
-    "buffa-reflect",
-    "buffa-types",
-    "prettyplease",
-    "proc-macro2",
-    "prost",
-    "prost-reflect",
-    "prost-types",
+    "miette",
     "protox",
-    "quote",
     "serde",
     "serde_json",
-    "syn",
-    "thiserror",
 ];
 
 /// Applications use what a user would use.

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Receiver, Sender,
-    message::{AnyMessage, decode, enveloped, envelope, open_envelope, plain},
+    message::{AnyMessage, decode, envelope, enveloped, open_envelope, plain},
     streams::SendCompression,
 };
 

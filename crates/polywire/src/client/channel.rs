@@ -29,7 +29,12 @@ use super::{
 use crate::{
     driver::Driver,
     server::ServerHandle,
-    transport::{Transport, memory::MemoryTarget, prepare_tcp, tls::{ClientHandshake, ClientTls, TlsConfigError}},
+    transport::{
+        Transport,
+        memory::MemoryTarget,
+        prepare_tcp,
+        tls::{ClientHandshake, ClientTls, TlsConfigError},
+    },
 };
 
 /// A client's lasting relation to a target. Cheap to clone; all clones share the connections.
@@ -190,7 +195,10 @@ impl Channel {
 
 impl fmt::Debug for Channel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Channel").field("authority", &self.inner.target.authority).field("state", &self.state()).finish()
+        f.debug_struct("Channel")
+            .field("authority", &self.inner.target.authority)
+            .field("state", &self.state())
+            .finish()
     }
 }
 
@@ -514,7 +522,9 @@ impl Inner {
             let Some(channel) = channel.upgrade() else { return };
             let timeout = channel.options.connect_timeout;
             let result = tokio::time::timeout(timeout, channel.dial()).await;
-            if let Err(status) = result.unwrap_or_else(|_| Err(unavailable(&channel.target, "no answer within the connect timeout"))) {
+            if let Err(status) =
+                result.unwrap_or_else(|_| Err(unavailable(&channel.target, "no answer within the connect timeout")))
+            {
                 channel.failed(status);
             }
         });
@@ -530,7 +540,8 @@ impl Inner {
                     None => self.drive(stream),
                     Some(tls) => {
                         let host = self.target.host();
-                        let stream = tls.connect(host, stream).await.map_err(|e| unavailable(&self.target, &e.to_string()))?;
+                        let stream =
+                            tls.connect(host, stream).await.map_err(|e| unavailable(&self.target, &e.to_string()))?;
                         self.drive(stream);
                     }
                 }

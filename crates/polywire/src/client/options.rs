@@ -5,8 +5,8 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, InvalidMetadata, Message, Metadata, Method,
-    Next, Outgoing, OutgoingQueue, Peer, Protocol, Reply, RequestHead, Status, Wire,
+    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, InvalidMetadata, Message, Metadata,
+    Method, Next, Outgoing, OutgoingQueue, Peer, Protocol, Reply, RequestHead, Status, Wire,
 };
 use tokio::sync::oneshot;
 

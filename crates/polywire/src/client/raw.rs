@@ -84,14 +84,15 @@ pub struct RawSender {
 }
 
 impl RawSender {
-    /// Sends a message; waits while the peer is too slow to take more.
+    /// Sends a message; waits while the peer is too slow to take more. Says how long the message is as it travels.
     ///
     /// # Errors
     /// When the call is over; its status is with the responses.
-    pub async fn send(&mut self, message: &[u8]) -> Result<(), Status> {
+    pub async fn send(&mut self, message: &[u8]) -> Result<usize, Status> {
         std::future::poll_fn(|cx| self.queue.poll_ready(cx)).await?;
         let message = open_compressed(self.compression, message)?;
-        self.queue.append(message.0, message.1.len(), |out| out.put_slice(&message.1))
+        self.queue.append(message.0, message.1.len(), |out| out.put_slice(&message.1))?;
+        Ok(message.1.len())
     }
 
     /// Ends the stream. Dropping does the same; this says it.
@@ -115,6 +116,17 @@ impl fmt::Debug for RawSender {
     }
 }
 
+/// A response of a raw call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RawMessage {
+    /// The message, decompressed.
+    pub bytes: Bytes,
+    /// How it was compressed.
+    pub compression: Compression,
+    /// How long it was as it travelled, without its envelope.
+    pub wire_bytes: usize,
+}
+
 /// Receives the responses of a raw call. Dropping it before the end cancels the call.
 pub struct RawReceiver {
     queue: Arc<IncomingQueue>,
@@ -127,10 +139,17 @@ impl RawReceiver {
     /// # Errors
     /// The status with which the call ended.
     pub async fn next(&mut self) -> Result<Option<Bytes>, Status> {
-        match std::future::poll_fn(|cx| self.queue.poll_next(cx)).await? {
-            Some(message) => plain(message, self.message_bytes_max).map(Some),
-            None => Ok(None),
-        }
+        Ok(self.next_message().await?.map(|message| message.bytes))
+    }
+
+    /// As [`next`](Self::next), with how the message travelled.
+    ///
+    /// # Errors
+    /// The status with which the call ended.
+    pub async fn next_message(&mut self) -> Result<Option<RawMessage>, Status> {
+        let Some(message) = std::future::poll_fn(|cx| self.queue.poll_next(cx)).await? else { return Ok(None) };
+        let (compression, wire_bytes) = (message.compression, message.bytes.len());
+        Ok(Some(RawMessage { bytes: plain(message, self.message_bytes_max)?, compression, wire_bytes }))
     }
 
     /// The leading metadata, as soon as it is there.

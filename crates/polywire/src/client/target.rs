@@ -33,7 +33,9 @@ impl Target {
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let invalid = |reason| InvalidTarget { target: text.to_owned(), reason };
         let (scheme, rest) = match text.split_once(':') {
-            Some((scheme @ ("dns" | "http" | "https" | "ipv4" | "ipv6" | "unix" | "unix-abstract"), rest)) => (scheme, rest),
+            Some((scheme @ ("dns" | "http" | "https" | "ipv4" | "ipv6" | "unix" | "unix-abstract"), rest)) => {
+                (scheme, rest)
+            }
             Some((_, rest)) if rest.starts_with("//") => {
                 return Err(invalid("unknown scheme; known are dns, http, https, ipv4, ipv6, unix"));
             }

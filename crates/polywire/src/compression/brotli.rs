@@ -13,8 +13,9 @@ use bytes::Bytes;
 
 use super::{Fault, output::Output};
 
-/// 0 to 11; see the table of figures in this directory's tests.
-const QUALITY: u32 = 4;
+/// Of 0 to 11. On 64 KiB of JSON 4 costs 40 % more for nothing, 6 four times as much; on 1 KiB the step from 4 to 5 is one
+/// from 35 µs to 640 µs, because larger tables are cleared for each message.
+const QUALITY: u32 = 3;
 
 /// log2 of the window: as large as the message, between the least the format knows and 4 MiB.
 const WINDOW_LOG_MIN: u32 = 10;

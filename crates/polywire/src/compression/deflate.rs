@@ -10,9 +10,9 @@ use flate2::{Compress, Compression as Level, Crc, Decompress, FlushCompress, Flu
 
 use super::{Fault, output::Output, with_kept};
 
-/// See the table of figures in this directory's tests: level 6, the usual default, costs three times as much for a few
-/// per cent.
-const LEVEL: u32 = 6;
+/// The usual level 6 costs twice as much on 64 KiB of JSON and leaves 17 % instead of 19 %; level 1 costs half as much and
+/// leaves 27 %.
+const LEVEL: u32 = 2;
 
 /// log2 of deflate's largest window, 32 KiB.
 const WINDOW_BITS: u8 = 15;

@@ -9,7 +9,8 @@ use zstd::zstd_safe::{
 
 use super::{Fault, output::Output, with_kept};
 
-const LEVEL: i32 = 3;
+/// The usual level 3 costs a quarter more on 64 KiB of JSON, takes 860 KiB for each thread instead of 500, and leaves no less.
+const LEVEL: i32 = 1;
 
 /// log2 of the largest window accepted, 8 MiB: what every decoder should support (RFC 8878 §3.1.1.1.2) and no sender on
 /// the web may exceed (RFC 9659).

@@ -27,6 +27,13 @@ impl Router {
         Self { services, routes }
     }
 
+    /// Tells all services that the server begins to drain.
+    pub(crate) fn drain(&self) {
+        for service in &self.services {
+            service.drain();
+        }
+    }
+
     /// The route of a path, or the status that says what is unknown about it.
     pub(crate) fn find(&self, path: &str) -> Result<&Arc<Route>, Status> {
         self.routes.get(path).ok_or_else(|| self.explain(path))

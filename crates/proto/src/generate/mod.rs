@@ -229,7 +229,7 @@ fn alone(package: &str, file: &str, packages: &BTreeMap<&str, Package<'_>>) -> S
     let allow = tree::allow();
     write!(
         code,
-        "\npub use self::{module}::*;\n\n{allow}\n#[doc(hidden)]\npub mod {module} {{\n    include!(\"{file}\");\n}}\n"
+        "\n#[allow(unreachable_pub, unused_imports)]\npub use self::{module}::*;\n\n{allow}\n#[doc(hidden)]\npub mod {module} {{\n    include!(\"{file}\");\n}}\n"
     )
     .expect("writing to a string does not fail");
     code

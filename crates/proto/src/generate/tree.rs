@@ -57,7 +57,8 @@ impl ModuleTree {
         let mut code = String::from(super::HEADER);
         if let Some(file) = &self.file {
             // Items at the root cannot have a common attribute, so they come by way of a module.
-            writeln!(code, "\npub use self::__package::*;\n\n{}", allow()).expect("writing to a string does not fail");
+            writeln!(code, "\n#[allow(unreachable_pub, unused_imports)]\npub use self::__package::*;\n\n{}", allow())
+                .expect("writing to a string does not fail");
             writeln!(code, "#[doc(hidden)]\npub mod __package {{\n    use super::*;\n    include!(\"{file}\");\n}}")
                 .expect("writing to a string does not fail");
         }

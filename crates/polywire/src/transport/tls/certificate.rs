@@ -63,6 +63,8 @@ impl fmt::Debug for CertificateSource {
 }
 
 /// The certificates of those we believe: authorities that sign peers, or a peer's own if it signed itself.
+///
+/// A certificate that cannot be used is passed over with a warning, unless nothing else is left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots(Vec<RootSource>);
 
@@ -154,8 +156,9 @@ impl CertificatePem {
 
     fn check_validity(&self, certificate: &CertificateDer<'_>, now: i64) -> Result<i64, TlsConfigError> {
         let origin = || self.certificates.origin.clone();
-        let (_, certificate) = X509Certificate::from_der(certificate)
-            .map_err(|error| TlsConfigError::BadCertificate { origin: origin(), reason: error.to_string() })?;
+        let (_, certificate) = X509Certificate::from_der(certificate).map_err(|error| {
+            TlsConfigError::BadCertificate { kind: self.certificates.kind, origin: origin(), reason: error.to_string() }
+        })?;
         let validity = certificate.validity();
         let text = |time: ASN1Time| time.to_string();
         if validity.not_before.timestamp() > now {
@@ -186,11 +189,7 @@ impl RootsPem {
         let mut store = RootCertStore::empty();
         for piece in &self.0 {
             match piece {
-                RootsPiece::Pem(piece) => {
-                    for certificate in piece.certificates()? {
-                        store.add(certificate).map_err(|error| piece.bad_certificate(&error))?;
-                    }
-                }
+                RootsPiece::Pem(piece) => piece.add_to(&mut store)?,
                 #[cfg(feature = "system-roots")]
                 RootsPiece::System => {
                     // Systems carry some that nobody can parse; they are passed over.
@@ -254,6 +253,25 @@ impl Piece {
         if certificates.is_empty() { Err(self.not_found()) } else { Ok(certificates) }
     }
 
+    /// Adds all certificates that can be used. Large bundles carry some that cannot, which is no reason to believe nobody.
+    fn add_to(&self, store: &mut RootCertStore) -> Result<(), TlsConfigError> {
+        let before = store.len();
+        let mut unusable = None;
+        for certificate in self.certificates()? {
+            if let Err(error) = store.add(certificate) {
+                unusable = Some(self.bad_certificate(&error));
+            }
+        }
+        match unusable {
+            Some(error) if store.len() == before => Err(error),
+            Some(error) => {
+                tracing::warn!(%error, "a root certificate is passed over");
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
     fn private_key(&self) -> Result<PrivateKeyDer<'static>, TlsConfigError> {
         PrivateKeyDer::from_pem_slice(&self.pem).map_err(|error| match error {
             pem::Error::NoItemsFound => self.not_found(),
@@ -270,7 +288,7 @@ impl Piece {
     }
 
     fn bad_certificate(&self, error: &RustlsError) -> TlsConfigError {
-        TlsConfigError::BadCertificate { origin: self.origin.clone(), reason: error.to_string() }
+        TlsConfigError::BadCertificate { kind: self.kind, origin: self.origin.clone(), reason: error.to_string() }
     }
 }
 

@@ -9,6 +9,8 @@ use super::alpn::Alpn;
 pub enum TlsConfigError {
     /// Something that claims to be a certificate is none that can be used.
     BadCertificate {
+        /// What it was meant for.
+        kind: PemKind,
         /// Where it was found.
         origin: Origin,
         /// What is wrong with it.
@@ -81,8 +83,8 @@ pub enum TlsConfigError {
 impl fmt::Display for TlsConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BadCertificate { origin, reason } => {
-                write!(f, "{}: not a usable X.509 certificate: {reason}", Place(PemKind::Certificate, origin))
+            Self::BadCertificate { kind, origin, reason } => {
+                write!(f, "{}: not a usable X.509 certificate: {reason}", Place(*kind, origin))
             }
             Self::BadKey { origin, reason } => write!(
                 f,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use polywire_core::TlsIdentity;
-use rustls::ProtocolVersion;
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 
@@ -67,6 +67,11 @@ impl<T> TlsTransport<T> {
     /// The cipher suite's name as registered by IANA, such as `TLS13_AES_128_GCM_SHA256`.
     pub fn cipher_suite(&self) -> Option<&'static str> {
         self.stream.get_ref().1.negotiated_cipher_suite()?.suite().as_str()
+    }
+
+    /// Whether certificates were left out because an earlier session was resumed.
+    pub fn is_resumed(&self) -> bool {
+        self.stream.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// On a server: the name the client asked for (SNI).

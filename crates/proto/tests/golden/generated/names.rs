@@ -120,8 +120,8 @@ pub mod shop_methods_ {
         ::polywire::Method::new("/names.Shop/New", ::polywire::MethodKind::Unary),
         ::polywire::Method::new("/names.Shop/Clone", ::polywire::MethodKind::Unary),
         ::polywire::Method::new("/names.Shop/Channel", ::polywire::MethodKind::Unary),
-        ::polywire::Method::new("/names.Shop/GetFoo", ::polywire::MethodKind::Unary),
-        ::polywire::Method::new("/names.Shop/getFoo", ::polywire::MethodKind::ServerStreaming),
+        ::polywire::Method::new("/names.Shop/FindFoo", ::polywire::MethodKind::Unary),
+        ::polywire::Method::new("/names.Shop/findFoo", ::polywire::MethodKind::ServerStreaming),
         ::polywire::Method::new("/names.Shop/Send", ::polywire::MethodKind::ClientStreaming),
         ::polywire::Method::new("/names.Shop/Await", ::polywire::MethodKind::BidiStreaming),
         ::polywire::Method::new("/names.Shop/Call", ::polywire::MethodKind::Unary),
@@ -143,11 +143,11 @@ pub mod shop_methods_ {
     /// `/names.Shop/Channel`, unary.
     pub const CHANNEL: &::polywire::Method = &METHODS[4];
 
-    /// `/names.Shop/GetFoo`, unary.
-    pub const GET_FOO: &::polywire::Method = &METHODS[5];
+    /// `/names.Shop/FindFoo`, unary.
+    pub const FIND_FOO: &::polywire::Method = &METHODS[5];
 
-    /// `/names.Shop/getFoo`, server streaming.
-    pub const GET_FOO_: &::polywire::Method = &METHODS[6];
+    /// `/names.Shop/findFoo`, server streaming.
+    pub const FIND_FOO_: &::polywire::Method = &METHODS[6];
 
     /// `/names.Shop/Send`, client streaming.
     pub const SEND: &::polywire::Method = &METHODS[7];
@@ -206,15 +206,15 @@ pub trait ShopService: ::core::marker::Send + ::core::marker::Sync + 'static {
         request: self::__buffa::view::ChannelView<'_>,
     ) -> impl ::core::future::Future<Output = ::core::result::Result<self::ShopClient, ::polywire::Status>> + ::core::marker::Send;
 
-    /// `/names.Shop/GetFoo`, unary.
-    fn get_foo(
+    /// `/names.Shop/FindFoo`, unary.
+    fn find_foo(
         &self,
         call: &mut ::polywire::Call,
         request: self::__buffa::view::StringView<'_>,
     ) -> impl ::core::future::Future<Output = ::core::result::Result<self::Vec, ::polywire::Status>> + ::core::marker::Send;
 
-    /// `/names.Shop/getFoo`, server streaming.
-    fn get_foo_(
+    /// `/names.Shop/findFoo`, server streaming.
+    fn find_foo_(
         &self,
         call: &mut ::polywire::Call,
         request: self::__buffa::view::bytes::ViewView<'_>,
@@ -287,20 +287,20 @@ impl<S: ShopService> ShopService for ::std::sync::Arc<S> {
     ) -> impl ::core::future::Future<Output = ::core::result::Result<self::ShopClient, ::polywire::Status>> + ::core::marker::Send {
         <S as ShopService>::channel(self, call, request)
     }
-    fn get_foo(
+    fn find_foo(
         &self,
         call: &mut ::polywire::Call,
         request: self::__buffa::view::StringView<'_>,
     ) -> impl ::core::future::Future<Output = ::core::result::Result<self::Vec, ::polywire::Status>> + ::core::marker::Send {
-        <S as ShopService>::get_foo(self, call, request)
+        <S as ShopService>::find_foo(self, call, request)
     }
-    fn get_foo_(
+    fn find_foo_(
         &self,
         call: &mut ::polywire::Call,
         request: self::__buffa::view::bytes::ViewView<'_>,
         responses: ::polywire::Sender<self::shop_methods::Inner>,
     ) -> impl ::core::future::Future<Output = ::core::result::Result<(), ::polywire::Status>> + ::core::marker::Send {
-        <S as ShopService>::get_foo_(self, call, request, responses)
+        <S as ShopService>::find_foo_(self, call, request, responses)
     }
     fn send(
         &self,
@@ -406,19 +406,19 @@ impl<S: ShopService> ::polywire::Service for ShopServer<S> {
                 let response = <S as ShopService>::channel(&self.service, call, request).await?;
                 ::polywire::codegen::reply::<self::ShopClient>(call, &response)
             }),
-            // /names.Shop/GetFoo
+            // /names.Shop/FindFoo
             5 => ::std::boxed::Box::pin(async move {
                 let request = ::polywire::codegen::request::<self::String>(call, exchange.requests).await?;
                 let request = ::polywire::codegen::view::<self::String>(&request)?;
-                let response = <S as ShopService>::get_foo(&self.service, call, request).await?;
+                let response = <S as ShopService>::find_foo(&self.service, call, request).await?;
                 ::polywire::codegen::reply::<self::Vec>(call, &response)
             }),
-            // /names.Shop/getFoo
+            // /names.Shop/findFoo
             6 => ::std::boxed::Box::pin(async move {
                 let request = ::polywire::codegen::request::<self::bytes::View>(call, exchange.requests).await?;
                 let request = ::polywire::codegen::view::<self::bytes::View>(&request)?;
                 let responses = ::polywire::codegen::sender::<self::shop_methods::Inner>(call, exchange.responses);
-                <S as ShopService>::get_foo_(&self.service, call, request, responses).await?;
+                <S as ShopService>::find_foo_(&self.service, call, request, responses).await?;
                 ::core::result::Result::Ok(::polywire::Reply::Streamed)
             }),
             // /names.Shop/Send
@@ -495,14 +495,14 @@ impl ShopClient_ {
         ::polywire::codegen::unary_call::<self::Channel, self::ShopClient>(&self.channel, self::shop_methods_::CHANNEL, ::core::borrow::Borrow::borrow(&request))
     }
 
-    /// `/names.Shop/GetFoo`, unary.
-    pub fn get_foo(&self, request: impl ::core::borrow::Borrow<self::String>) -> ::polywire::UnaryCall<'_, self::Vec> {
-        ::polywire::codegen::unary_call::<self::String, self::Vec>(&self.channel, self::shop_methods_::GET_FOO, ::core::borrow::Borrow::borrow(&request))
+    /// `/names.Shop/FindFoo`, unary.
+    pub fn find_foo(&self, request: impl ::core::borrow::Borrow<self::String>) -> ::polywire::UnaryCall<'_, self::Vec> {
+        ::polywire::codegen::unary_call::<self::String, self::Vec>(&self.channel, self::shop_methods_::FIND_FOO, ::core::borrow::Borrow::borrow(&request))
     }
 
-    /// `/names.Shop/getFoo`, server streaming.
-    pub fn get_foo_(&self, request: impl ::core::borrow::Borrow<self::bytes::View>) -> ::polywire::ServerStreamingCall<'_, self::shop_methods::Inner> {
-        ::polywire::codegen::server_streaming_call::<self::bytes::View, self::shop_methods::Inner>(&self.channel, self::shop_methods_::GET_FOO_, ::core::borrow::Borrow::borrow(&request))
+    /// `/names.Shop/findFoo`, server streaming.
+    pub fn find_foo_(&self, request: impl ::core::borrow::Borrow<self::bytes::View>) -> ::polywire::ServerStreamingCall<'_, self::shop_methods::Inner> {
+        ::polywire::codegen::server_streaming_call::<self::bytes::View, self::shop_methods::Inner>(&self.channel, self::shop_methods_::FIND_FOO_, ::core::borrow::Borrow::borrow(&request))
     }
 
     /// `/names.Shop/Send`, client streaming.

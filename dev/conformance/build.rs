@@ -1,0 +1,13 @@
+//! Generates the code of the interoperability test services.
+
+fn main() -> Result<(), polywire_proto::Error> {
+    let options = polywire_proto::Options::default().bytes(".").owned("*");
+    polywire_proto::Build::new()
+        .include("../../proto")
+        .file("grpc/testing/messages.proto")
+        .file("grpc/testing/test.proto")
+        .file("xds/data/orca/v3/orca_load_report.proto")
+        .file("xds/service/orca/v3/orca.proto")
+        .options(options)
+        .compile()
+}
