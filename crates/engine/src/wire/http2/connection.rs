@@ -149,7 +149,7 @@ impl Connection {
             pings: Pings::default(),
             out,
             last_data: LastData::NONE,
-            encoder: hpack::Encoder::new(),
+            encoder: hpack::Encoder::with_table_limit(limits.header_table_send_bytes_max),
             peer: PeerSettings::assumed(limits),
             send_window: WINDOW_BYTES_DEFAULT as i32,
             queued_bytes: 0,
@@ -560,6 +560,7 @@ impl Connection {
         }
         self.decoder.trim();
         self.encoder.trim();
+        self.checked = Checked::default();
     }
 }
 

@@ -459,12 +459,15 @@ impl Connection {
             return self.handle_settings_ack(now);
         }
         let before = self.peer;
+        if self.phase == Phase::ExpectSettings {
+            // Who names no limit has none.
+            self.peer.streams_max = u32::MAX;
+        }
         self.peer.take(self.role, payload, self.limits.settings_entries_max)?;
         settings::write_ack(self.out.buffer());
         self.guard.answer(&self.limits)?;
         if self.peer.header_table_bytes != before.header_table_bytes {
-            let bytes = self.peer.header_table_bytes.min(self.limits.header_table_send_bytes_max);
-            self.encoder.set_table_bytes_max(bytes);
+            self.encoder.set_table_bytes_max(self.peer.header_table_bytes);
         }
         if self.peer.window_bytes != before.window_bytes {
             self.change_send_windows(before.window_bytes, self.peer.window_bytes)?;
