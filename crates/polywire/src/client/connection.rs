@@ -49,7 +49,7 @@ impl StartCall {
 
     /// Whether nobody waits for it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.incoming.is_abandoned() || self.incoming.is_finished()
+        self.incoming.is_over()
     }
 
     /// Ends the call at its deadline if it still waits for a connection then.
@@ -214,7 +214,7 @@ impl ClientCalls {
     /// Moves what waits in the queues of a call.
     fn look(&mut self, connection: &mut Connection, key: CallKey) {
         let Some(slot) = find(&mut self.slots, key) else { return };
-        if slot.incoming.is_abandoned() {
+        if slot.incoming.is_over() {
             connection.cancel(key);
             return self.ended(key, Err(Status::cancelled("the caller no longer waits")), Metadata::new());
         }
