@@ -273,6 +273,14 @@ fn a_hundred_streams_are_assumed_before_settings() {
 }
 
 #[test]
+fn a_peer_that_names_no_limit_of_streams_has_none() {
+    let mut raw = Raw::client(Limits::default());
+    for _ in 0..1_000 {
+        raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
+    }
+}
+
+#[test]
 fn streams_beyond_the_limit_are_refused_untouched() {
     let limits = Limits { streams_max: 2, ..Limits::default() };
     let mut raw = Raw::server(limits);
@@ -449,16 +457,17 @@ fn a_transport_that_takes_nothing_is_given_up() {
 #[test]
 fn a_peer_that_grants_no_window_is_given_up_only_when_it_holds_much() {
     for (bytes, ends) in [(1 << 20, false), (8 << 20, true)] {
-        let mut raw = Raw::server(Limits::default());
+        let limits = Limits { queued_bytes_max: 4 << 20, ..Limits::default() };
+        let mut raw = Raw::server(limits);
         raw.request(1, true);
         let key = raw.peer.keys()[0];
         raw.peer.connection.send_headers(key, &response(), None, false);
         raw.peer.connection.send_data(key, Bytes::from(vec![0; bytes]), true);
         raw.frames();
-        raw.advance(20 * SECOND);
+        raw.advance(40 * SECOND);
         raw.window_update(0, 10_000);
         raw.window_update(1, 10_000);
-        raw.advance(20 * SECOND);
+        raw.advance(40 * SECOND);
         assert_eq!(raw.peer.closed(), None);
         raw.advance(3600 * SECOND);
         let error = ConnectionError::TimedOut(TimedOut::Window);

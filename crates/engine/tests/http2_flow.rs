@@ -350,6 +350,10 @@ fn an_initial_window_below_the_default_holds_from_the_acknowledgement_on() {
     assert_eq!(pair.server.closed(), None);
     assert_eq!(pair.server.resets(), []);
     assert_eq!(pair.server.received[&1], 10_000);
+    // A window below zero forbids nothing empty.
+    pair.client.connection.send_data(key, Bytes::new(), true);
+    pair.run();
+    assert!(matches!(pair.server.events.last(), Some(Event::Data { end: true, .. })));
     let (key, _) = pair.open_both(false);
     pair.client.connection.send_data(key, zeros(10_000), false);
     pair.run();

@@ -82,7 +82,11 @@ pub(crate) async fn judge_server(options: ServerOptions) -> Result<bool, String>
                 judge.arg("-S");
             }
             judge.args(&options.sections);
-            let title = format!("h2spec, {name} over {}{}", if tls { "TLS" } else { "plaintext" }, if strict { ", strict" } else { "" });
+            let title = format!(
+                "h2spec, {name} over {}{}",
+                if tls { "TLS" } else { "plaintext" },
+                if strict { ", strict" } else { "" }
+            );
             count.add(report(&title, judge, &skips, "h2spec").await);
             if !server.is_alive() {
                 return Err(format!("the server died: {}", server.last_words()));
@@ -168,7 +172,9 @@ impl Verdict {
             };
             if let Some((number, description)) = text.strip_prefix('×').and_then(|rest| rest.trim().split_once(": ")) {
                 failures.push(Failure { name: format!("{group}/{section}/{number}"), why: description.to_owned() });
-            } else if let Some((number, _)) = text.split_once(". ").filter(|(n, _)| n.starts_with(|c: char| c.is_ascii_digit())) {
+            } else if let Some((number, _)) =
+                text.split_once(". ").filter(|(n, _)| n.starts_with(|c: char| c.is_ascii_digit()))
+            {
                 section = number.to_owned();
             } else if let (Some(seen), Some(last)) = (text.strip_prefix("Actual: "), failures.last_mut()) {
                 last.why = format!("{}; seen: {seen}", last.why);

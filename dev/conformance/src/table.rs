@@ -22,7 +22,9 @@ impl Outcome {
     /// Holds what happened against what the list says about it.
     pub(crate) fn judged(self, skip: Option<&Skip>) -> Self {
         match (self, skip) {
-            (Self::Passed, Some(skip)) if skip.how == How::Fails => Self::Failed(format!("passes now, though listed ({skip})")),
+            (Self::Passed, Some(skip)) if skip.how == How::Fails => {
+                Self::Failed(format!("passes now, though listed ({skip})"))
+            }
             (Self::Failed(_), Some(skip)) => Self::Skipped(skip.to_string()),
             (outcome, _) => outcome,
         }

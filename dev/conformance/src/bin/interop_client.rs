@@ -14,8 +14,9 @@ use clap::{ArgAction, Parser};
 use conformance::{
     ECHO_INITIAL, ECHO_TRAILING, LOAD_REPORT,
     grpc::testing::{
-        BoolValue, EchoStatus, Empty, Payload, ResponseParameters, SimpleRequest, SimpleResponse, StreamingInputCallRequest,
-        StreamingOutputCallRequest, StreamingOutputCallResponse, TestClient, TestOrcaReport, UnimplementedClient,
+        BoolValue, EchoStatus, Empty, Payload, ResponseParameters, SimpleRequest, SimpleResponse,
+        StreamingInputCallRequest, StreamingOutputCallRequest, StreamingOutputCallResponse, TestClient, TestOrcaReport,
+        UnimplementedClient,
     },
     tap::Tap,
     xds::{
@@ -222,7 +223,9 @@ async fn server_compressed_streaming(options: &Options) -> Outcome {
     let (tests, tap) = options.watched().await?;
     let asked = [(31_415, true), (92_653, false)];
     let request = StreamingOutputCallRequest {
-        response_parameters: asked.map(|(size, compressed)| ResponseParameters { compressed: flag(compressed).into(), ..parameters(size) }).to_vec(),
+        response_parameters: asked
+            .map(|(size, compressed)| ResponseParameters { compressed: flag(compressed).into(), ..parameters(size) })
+            .to_vec(),
         ..StreamingOutputCallRequest::default()
     };
     let responses = tests.streaming_output_call(request).await?;
@@ -259,7 +262,8 @@ async fn custom_metadata(tests: &TestClient) -> Outcome {
     check(&response.leading, &response.trailing)?;
 
     let call = tests.full_duplex_call();
-    let (mut requests, mut responses) = call.metadata(ECHO_INITIAL, value).metadata_bin(ECHO_TRAILING, &value_bin).await?;
+    let (mut requests, mut responses) =
+        call.metadata(ECHO_INITIAL, value).metadata_bin(ECHO_TRAILING, &value_bin).await?;
     requests.send(duplex_request(LARGE_REQUEST, LARGE_RESPONSE as usize)).await?;
     requests.close();
     while responses.next().await?.is_some() {}
@@ -271,7 +275,10 @@ async fn status_code_and_message(tests: &TestClient) -> Outcome {
     let message = "test status message";
     check_status(&unary_status(tests, message).await?, message)?;
     let (mut requests, mut responses) = tests.full_duplex_call().await?;
-    let request = StreamingOutputCallRequest { response_status: echo_status(message).into(), ..StreamingOutputCallRequest::default() };
+    let request = StreamingOutputCallRequest {
+        response_status: echo_status(message).into(),
+        ..StreamingOutputCallRequest::default()
+    };
     requests.send(request).await?;
     requests.close();
     check_status(&failure(responses.next().await)?, message)
@@ -323,7 +330,9 @@ async fn cancel_after_first_response(tests: &TestClient) -> Outcome {
 async fn timeout_on_sleeping_server(tests: &TestClient) -> Outcome {
     let (mut requests, mut responses) = tests.full_duplex_call().timeout(Duration::from_millis(1)).await?;
     // It may be over before the request is sent.
-    let _ = requests.send(StreamingOutputCallRequest { payload: zeros(27_182).into(), ..StreamingOutputCallRequest::default() }).await;
+    let _ = requests
+        .send(StreamingOutputCallRequest { payload: zeros(27_182).into(), ..StreamingOutputCallRequest::default() })
+        .await;
     let status = failure(tokio::time::timeout(PATIENCE, responses.next()).await?)?;
     check_equal("code", &status.code(), &Code::DeadlineExceeded)
 }
@@ -359,7 +368,10 @@ async fn soak(options: &Options, tests: Option<&TestClient>) -> Outcome {
         tokio::time::sleep(Duration::from_millis(options.soak_interval_ms).saturating_sub(took)).await;
     }
     let too_many = failures.len() > options.soak_failures_max as usize;
-    check(!too_many, format!("{} calls failed, the first: {}", failures.len(), failures.first().map_or("", String::as_str)))
+    check(
+        !too_many,
+        format!("{} calls failed, the first: {}", failures.len(), failures.first().map_or("", String::as_str)),
+    )
 }
 
 async fn orca_per_rpc(tests: &TestClient) -> Outcome {
@@ -372,13 +384,22 @@ async fn orca_per_rpc(tests: &TestClient) -> Outcome {
 
 async fn orca_oob(tests: &TestClient, channel: Channel) -> Outcome {
     let second = OrcaLoadReportRequest {
-        report_interval: polywire::codegen::buffa_types::google::protobuf::Duration { seconds: 1, ..Default::default() }.into(),
+        report_interval: polywire::codegen::buffa_types::google::protobuf::Duration {
+            seconds: 1,
+            ..Default::default()
+        }
+        .into(),
         ..OrcaLoadReportRequest::default()
     };
     let mut reports = OpenRcaClient::new(channel).stream_core_metrics(second).await?;
     let (mut requests, mut responses) = tests.full_duplex_call().await?;
     let first = TestOrcaReport { request_cost: Default::default(), ..test_report() };
-    let later = TestOrcaReport { cpu_utilization: 0.293_09, memory_utilization: 0.2, utilization: [("util".into(), 0.2039)].into_iter().collect(), ..TestOrcaReport::default() };
+    let later = TestOrcaReport {
+        cpu_utilization: 0.293_09,
+        memory_utilization: 0.2,
+        utilization: [("util".into(), 0.2039)].into_iter().collect(),
+        ..TestOrcaReport::default()
+    };
     for report in [first, later] {
         requests
             .send(StreamingOutputCallRequest {
@@ -409,7 +430,12 @@ async fn connection_scaling(tests: &TestClient) -> Outcome {
     for _ in 0..3 {
         let (mut requests, mut responses) = tests.full_duplex_call().await?;
         let asked = ResponseParameters { fill_peer_socket_address: true, ..ResponseParameters::default() };
-        requests.send(StreamingOutputCallRequest { response_parameters: vec![asked], ..StreamingOutputCallRequest::default() }).await?;
+        requests
+            .send(StreamingOutputCallRequest {
+                response_parameters: vec![asked],
+                ..StreamingOutputCallRequest::default()
+            })
+            .await?;
         let response = responses.next().await?.ok_or("the responses ended early")?;
         peers.push(response.peer_socket_address);
         calls.push((requests, responses));
@@ -458,13 +484,22 @@ async fn play_misbehaving(case: &str, tests: &TestClient) -> Outcome {
         "flow_control_violation" => {
             let mut responses = tests.streaming_output_call(StreamingOutputCallRequest::default()).await?;
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let read = async { while responses.next().await?.is_some() {} Ok(()) };
+            let read = async {
+                while responses.next().await?.is_some() {}
+                Ok(())
+            };
             expect(read.await, &BROKEN_CONNECTION)?;
         }
         "silence" => {
             let started = Instant::now();
-            expect(tests.unary_call(large_request()).timeout(Duration::from_millis(300)).await, &[Code::DeadlineExceeded])?;
-            check(started.elapsed() < Duration::from_secs(2), format!("the deadline came after {} ms", started.elapsed().as_millis()))?;
+            expect(
+                tests.unary_call(large_request()).timeout(Duration::from_millis(300)).await,
+                &[Code::DeadlineExceeded],
+            )?;
+            check(
+                started.elapsed() < Duration::from_secs(2),
+                format!("the deadline came after {} ms", started.elapsed().as_millis()),
+            )?;
         }
         other => return Err(format!("there is no case {other}").into()),
     }

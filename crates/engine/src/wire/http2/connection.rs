@@ -149,7 +149,7 @@ impl Connection {
             pings: Pings::default(),
             out,
             last_data: LastData::NONE,
-            encoder: hpack::Encoder::new(),
+            encoder: hpack::Encoder::with_table_limit(limits.header_table_send_bytes_max),
             peer: PeerSettings::assumed(limits),
             send_window: WINDOW_BYTES_DEFAULT as i32,
             queued_bytes: 0,
@@ -316,12 +316,8 @@ impl Connection {
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
         stream.owed += bytes;
-        if stream.theirs != Side::Ended && stream.owed >= self.stream_window / 2 {
-            let owed = std::mem::take(&mut stream.owed);
-            stream.recv_window += owed.cast_signed();
-            frame::write_window_update(self.out.buffer(), key.id.0, owed);
-        }
         self.inflow.release(bytes, frames, &self.limits);
+        self.give_window_back(key);
     }
 
     /// Accepts nothing new and lets the open streams finish, then closes. A server says GOAWAY twice: first
@@ -496,6 +492,19 @@ impl Connection {
         }
     }
 
+    /// Tells the peer what it may send again on a stream, once that is half of its window.
+    #[inline]
+    pub(super) fn give_window_back(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if stream.theirs != Side::Ended && stream.owed > 0 && stream.owed >= self.stream_window / 2 {
+            let owed = std::mem::take(&mut stream.owed);
+            stream.recv_window += owed.cast_signed();
+            frame::write_window_update(self.out.buffer(), key.id.0, owed);
+        }
+    }
+
     /// Frees a stream's slot and forgives what its consumer still holds.
     pub(super) fn remove(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get(key) else {
@@ -551,6 +560,7 @@ impl Connection {
         }
         self.decoder.trim();
         self.encoder.trim();
+        self.checked = Checked::default();
     }
 }
 
