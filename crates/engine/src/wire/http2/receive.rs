@@ -284,7 +284,8 @@ impl Connection {
             Side::Head => return Err(Reason::PROTOCOL_ERROR),
             Side::Ending | Side::Ended => return Err(Reason::STREAM_CLOSED),
         }
-        if i64::from(len) > i64::from(stream.recv_window) {
+        // The window is below zero for a while after our SETTINGS made it smaller; that forbids nothing empty.
+        if len > 0 && i64::from(len) > i64::from(stream.recv_window) {
             return Err(Reason::FLOW_CONTROL_ERROR);
         }
         stream.recv_window -= len.cast_signed();
@@ -458,12 +459,15 @@ impl Connection {
             return self.handle_settings_ack(now);
         }
         let before = self.peer;
+        if self.phase == Phase::ExpectSettings {
+            // Who names no limit has none.
+            self.peer.streams_max = u32::MAX;
+        }
         self.peer.take(self.role, payload, self.limits.settings_entries_max)?;
         settings::write_ack(self.out.buffer());
         self.guard.answer(&self.limits)?;
         if self.peer.header_table_bytes != before.header_table_bytes {
-            let bytes = self.peer.header_table_bytes.min(self.limits.header_table_send_bytes_max);
-            self.encoder.set_table_bytes_max(bytes);
+            self.encoder.set_table_bytes_max(self.peer.header_table_bytes);
         }
         if self.peer.window_bytes != before.window_bytes {
             self.change_send_windows(before.window_bytes, self.peer.window_bytes)?;
@@ -496,6 +500,11 @@ impl Connection {
             let less = WINDOW_BYTES_DEFAULT - self.stream_window;
             for stream in self.streams.iter_mut() {
                 stream.recv_window -= less.cast_signed();
+            }
+            // What was not worth an update of the larger window may be all that is left of the smaller.
+            let keys: Vec<_> = self.streams.keys().collect();
+            for key in keys {
+                self.give_window_back(key);
             }
         }
         Ok(())
