@@ -15,9 +15,9 @@ use super::hpack;
 use super::past::Past;
 use super::pings::Pings;
 use super::reason::Reason;
-use super::receive::{Assembly, Reading};
+use super::receive::{Assembly, Reading, give_back};
 use super::settings::{self, PeerSettings, WINDOW_BYTES_DEFAULT};
-use super::stream::{Side, StreamId, StreamKey};
+use super::stream::{StreamId, StreamKey};
 use super::streams::Streams;
 use super::timers::Timers;
 use super::well_formed::Checked;
@@ -312,11 +312,7 @@ impl Connection {
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
         stream.owed += bytes;
-        if stream.theirs != Side::Ended && stream.owed >= self.stream_window / 2 {
-            let owed = std::mem::take(&mut stream.owed);
-            stream.recv_window += owed.cast_signed();
-            frame::write_window_update(self.out.buffer(), key.id.0, owed);
-        }
+        give_back(stream, self.stream_window, self.out.buffer());
         self.inflow.release(bytes, frames, &self.limits);
     }
 

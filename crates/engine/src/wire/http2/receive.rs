@@ -10,7 +10,7 @@ use super::frame::{self, FrameHead, HEAD_BYTES, PREFACE, flag, kind};
 use super::past::Fate;
 use super::reason::Reason;
 use super::settings::{self, WINDOW_BYTES_DEFAULT};
-use super::stream::{List, Side, StreamId, StreamKey, UNKNOWN_LENGTH};
+use super::stream::{List, Side, Stream, StreamId, StreamKey, UNKNOWN_LENGTH};
 use super::timers::PING_KEEPALIVE;
 use crate::time::after;
 
@@ -284,7 +284,8 @@ impl Connection {
             Side::Head => return Err(Reason::PROTOCOL_ERROR),
             Side::Ending | Side::Ended => return Err(Reason::STREAM_CLOSED),
         }
-        if i64::from(len) > i64::from(stream.recv_window) {
+        // §6.9.1: a frame without bytes may pass whatever the window.
+        if len > 0 && i64::from(len) > i64::from(stream.recv_window) {
             return Err(Reason::FLOW_CONTROL_ERROR);
         }
         stream.recv_window -= len.cast_signed();
@@ -496,6 +497,8 @@ impl Connection {
             let less = WINDOW_BYTES_DEFAULT - self.stream_window;
             for stream in self.streams.iter_mut() {
                 stream.recv_window -= less.cast_signed();
+                // What was little of the large window may be all of the small one.
+                give_back(stream, self.stream_window, self.out.buffer());
             }
         }
         Ok(())
@@ -654,6 +657,15 @@ impl Connection {
     /// Whether a new stream of the peer comes after our last word.
     pub(super) fn is_past_farewell(&self, id: u32) -> bool {
         matches!(self.farewell, Farewell::Said { last } if id > last)
+    }
+}
+
+/// Gives a stream's window back once half of it is owed.
+pub(super) fn give_back(stream: &mut Stream, window: u32, out: &mut Vec<u8>) {
+    if stream.theirs != Side::Ended && stream.owed > 0 && stream.owed >= window / 2 {
+        let owed = std::mem::take(&mut stream.owed);
+        stream.recv_window += owed.cast_signed();
+        frame::write_window_update(out, stream.id, owed);
     }
 }
 
