@@ -10,7 +10,7 @@ use polywire_engine::wire::http2::{ConnectionError, OpenError, Reason, Role};
 use polywire_engine::{CallKey, Config, Connection, Event, OpenCall};
 
 use crate::network::{Listener, Network};
-use crate::outcome::{Outcome, base, check_end, spent};
+use crate::outcome::{Outcome, SETTLE_MAX, base, check_end, spent};
 use crate::pattern;
 use crate::program::{Operation, Program, Side};
 use crate::wire::expect;
@@ -249,15 +249,15 @@ impl Player<'_> {
                 }
             }
         }
-        let quiet = self.network.settle(Duration::from_secs(600), &mut self.model)?;
-        expect(quiet, || "bytes are still under way after ten minutes".into())?;
+        let quiet = self.network.settle(SETTLE_MAX, &mut self.model)?;
+        expect(quiet, || "bytes are still under way after hours".into())?;
         for call in self.model.calls.values_mut().filter(|call| !call.half_closed) {
             call.half_closed = true;
             if let Some(key) = call.keys[0] {
                 self.network.machine(Side::Client).half_close(key);
             }
         }
-        self.network.settle(Duration::from_secs(600), &mut self.model)?;
+        self.network.settle(SETTLE_MAX, &mut self.model)?;
         if peaceful {
             self.model.check_delivered(Side::Client)?;
         }
@@ -266,7 +266,7 @@ impl Player<'_> {
             call.finish(Status::ok(), 0);
             self.network.machine(Side::Server).finish(key, &Status::ok(), &Metadata::new(), &Metadata::new());
         }
-        self.network.settle(Duration::from_secs(600), &mut self.model)?;
+        self.network.settle(SETTLE_MAX, &mut self.model)?;
         if peaceful {
             self.model.check_delivered(Side::Server)?;
         }
@@ -548,7 +548,7 @@ impl Call {
     }
 }
 
-fn template(path: &str) -> RequestTemplate {
+pub(crate) fn template(path: &str) -> RequestTemplate {
     RequestTemplate::new(&RequestOptions {
         scheme: "http",
         authority: "sim",

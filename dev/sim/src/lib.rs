@@ -11,6 +11,7 @@
 
 pub mod calls;
 pub mod draw;
+pub mod hostile;
 pub mod link;
 pub mod network;
 pub mod observer;

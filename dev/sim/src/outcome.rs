@@ -36,6 +36,9 @@ impl AddAssign for Outcome {
     }
 }
 
+/// Time in which everything must have arrived: a window of one byte takes its round trips.
+pub(crate) const SETTLE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
+
 /// The one base of all moments.
 pub(crate) fn base() -> Instant {
     Instant::now()

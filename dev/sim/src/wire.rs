@@ -9,7 +9,7 @@ use polywire_engine::wire::http2::{
 };
 
 use crate::network::{Listener, Network};
-use crate::outcome::{Outcome, base, check_end, spent};
+use crate::outcome::{Outcome, SETTLE_MAX, base, check_end, spent};
 use crate::pattern::{self, Heads};
 use crate::program::{Operation, Program, Side};
 
@@ -249,8 +249,8 @@ impl Player<'_> {
         let peaceful = !self.program.has_violence();
         self.take_all(Side::Client);
         self.take_all(Side::Server);
-        let quiet = self.network.settle(Duration::from_secs(600), &mut self.model)?;
-        expect(quiet, || "bytes are still under way after ten minutes".into())?;
+        let quiet = self.network.settle(SETTLE_MAX, &mut self.model)?;
+        expect(quiet, || "bytes are still under way after hours".into())?;
         let alive = peaceful && self.model.ends.iter().all(|end| end.closed.is_none());
         if alive {
             self.check_writable()?;
@@ -260,7 +260,7 @@ impl Player<'_> {
                 self.send_on(Side::Client, key, 0, true)?;
             }
         }
-        self.network.settle(Duration::from_secs(600), &mut self.model)?;
+        self.network.settle(SETTLE_MAX, &mut self.model)?;
         if peaceful {
             self.model.check_delivered(Side::Client)?;
         }
@@ -276,7 +276,7 @@ impl Player<'_> {
                 self.send_on(Side::Server, key, 3, true)?;
             }
         }
-        self.network.settle(Duration::from_secs(600), &mut self.model)?;
+        self.network.settle(SETTLE_MAX, &mut self.model)?;
         if peaceful {
             self.model.check_delivered(Side::Server)?;
         }
