@@ -8,7 +8,7 @@ use std::{
 };
 
 use polywire::{
-    Code, Metadata, Method, MethodKind, Status,
+    Code, Compression, Metadata, Method, MethodKind, Status,
     raw::{RawMessage, RawOptions, RawReceiver, RawSender},
 };
 use polywire_proto::{JsonOptions, MessageType};
@@ -62,6 +62,7 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
         server,
         kind: MethodKind::of(method.client_streams(), method.server_streams()),
         path: method.path().to_owned(),
+        compression: arguments.compress.unwrap_or_default(),
         options: JsonOptions { defaults: arguments.emit_defaults, pretty: !output.is_json(), ..JsonOptions::default() },
         schema: Mutex::new(Schema {
             descriptors,
@@ -82,6 +83,8 @@ struct CallInProgress {
     server: Server,
     path: String,
     kind: MethodKind,
+    /// Of the requests.
+    compression: Compression,
     options: JsonOptions,
     schema: Mutex<Schema>,
     started: Cell<Instant>,
@@ -191,7 +194,7 @@ impl CallInProgress {
     async fn send_one(&self, sender: &mut RawSender, json: &str, message: &[u8]) -> bool {
         let Ok(wire_bytes) = sender.send(message).await else { return false };
         let number = self.sent.add(wire_bytes);
-        let sizes = sizes(message.len(), wire_bytes, "compressed");
+        let sizes = sizes(message.len(), wire_bytes, self.compression.name());
         self.output.note(1, '>', format_args!("message {number}: {sizes}{}", took(self.output, self.elapsed())));
         self.output.note(2, '>', json);
         true

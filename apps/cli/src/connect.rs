@@ -170,7 +170,13 @@ async fn explain(address: &str, arguments: &ConnectArguments, tls: bool, status:
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let failure = Failure::from(status);
     if has(&["refused (os", "no such file"]) {
-        return failure.hint(format!("is the server running? nothing listens on {address}"));
+        let failure = failure.hint(format!("is the server running? nothing listens on {address}"));
+        let has_port =
+            address.contains("unix:") || address.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+        return if has_port { failure } else { failure.hint("no port was given, so the default one was tried") };
+    }
+    if has(&["client certificate"]) && arguments.cert.is_none() {
+        return failure.hint("if the server wants to know who calls: --cert FILE --key FILE");
     }
     if has(&["lookup", "no address"]) {
         return failure.hint("check the host name");

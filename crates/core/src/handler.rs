@@ -1,8 +1,8 @@
 use std::{pin::Pin, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::{Call, Incoming, Method, Outgoing, Status};
+use crate::{Call, ENVELOPE_BYTES, Incoming, Method, Outgoing, Status, stream::put_envelope};
 
 /// A future on the heap that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -23,6 +23,16 @@ pub enum Reply {
     Message(Bytes),
     /// The responses went out through [`Exchange::responses`].
     Streamed,
+}
+
+impl Reply {
+    /// A response, not compressed, in its envelope; for interceptors that answer themselves. The bytes are a message as the
+    /// call's [codec](Call::codec) writes it.
+    pub fn message(response: &[u8]) -> Self {
+        let mut enveloped = BytesMut::with_capacity(ENVELOPE_BYTES + response.len());
+        put_envelope(&mut enveloped, false, response.len(), |out| out.extend_from_slice(response));
+        Self::Message(enveloped.freeze())
+    }
 }
 
 /// Answers calls of any shape: the one type to which every wire and protocol comes.

@@ -9,7 +9,11 @@ use std::{fmt::Display, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Everything around the code that a person or CI runs.")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Everything around the code that a person or CI runs."
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,

@@ -1,6 +1,7 @@
 //! A server of this process, and the command run against it.
 
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its own part")]
+#![allow(clippy::unwrap_used, reason = "this is a test as well")]
 
 use std::{
     io::Write as _,

@@ -17,10 +17,13 @@ use polywire_engine::{
     protocol::grpc::RequestTemplate,
     wire::http2::{OpenError, Reason},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::channel::Inner;
 use crate::{driver::Calls, inbox::Inbox};
+
+/// Where the end of a call goes when interceptors see it before the reader does.
+pub(crate) type EndSender = oneshot::Sender<(Result<(), Status>, Metadata)>;
 
 /// A call on its way to a connection.
 pub(crate) struct StartCall {
@@ -35,7 +38,18 @@ pub(crate) struct StartCall {
     pub(crate) link: Arc<CallLink>,
     pub(crate) wait_for_ready: bool,
     /// Where the status goes when interceptors see it before the reader does.
-    pub(crate) ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    pub(crate) ended: Option<EndSender>,
+    /// Set while the call waits for a connection and has a deadline.
+    pub(crate) expiry: Option<Expiry>,
+}
+
+/// Watches the deadline of a call that waits; stops when it is dropped.
+pub(crate) struct Expiry(AbortHandle);
+
+impl Drop for Expiry {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl StartCall {
@@ -46,14 +60,14 @@ impl StartCall {
 
     /// Whether nobody waits for it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.incoming.is_abandoned() || self.incoming.is_finished()
+        self.incoming.is_over()
     }
 
     /// Ends the call at its deadline if it still waits for a connection then.
-    pub(crate) fn expire_while_waiting(&self) {
+    pub(crate) fn expire_while_waiting(&mut self) {
         let Some(deadline) = self.deadline else { return };
         let (incoming, link) = (Arc::downgrade(&self.incoming), Arc::clone(&self.link));
-        tokio::spawn(async move {
+        let watch = tokio::spawn(async move {
             tokio::time::sleep_until(deadline.into()).await;
             if link.0.get().is_none()
                 && let Some(incoming) = incoming.upgrade()
@@ -62,6 +76,7 @@ impl StartCall {
                 incoming.finish(Err(status), Metadata::new());
             }
         });
+        self.expiry = Some(Expiry(watch.abort_handle()));
     }
 }
 
@@ -144,7 +159,7 @@ struct Slot {
     key: CallKey,
     incoming: Arc<IncomingQueue>,
     outgoing: Option<Arc<OutgoingQueue>>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     half_closed: bool,
 }
 
@@ -211,7 +226,7 @@ impl ClientCalls {
     /// Moves what waits in the queues of a call.
     fn look(&mut self, connection: &mut Connection, key: CallKey) {
         let Some(slot) = find(&mut self.slots, key) else { return };
-        if slot.incoming.is_abandoned() {
+        if slot.incoming.is_over() {
             connection.cancel(key);
             return self.ended(key, Err(Status::cancelled("the caller no longer waits")), Metadata::new());
         }
@@ -343,7 +358,7 @@ fn find(slots: &mut [Option<Slot>], key: CallKey) -> Option<&mut Slot> {
 fn end(
     incoming: &IncomingQueue,
     outgoing: Option<&OutgoingQueue>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     result: Result<(), Status>,
     trailing: Metadata,
 ) {

@@ -315,7 +315,9 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
         let Ok(permit) = Arc::clone(&shared.connection_permits).acquire_owned().await else { return };
         let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit)),
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit))
+            }
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
                 shared.drive(stream, peer, Some(permit));

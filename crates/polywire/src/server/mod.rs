@@ -79,6 +79,7 @@ impl Server {
 
     /// Adds a service; the last one of a name wins.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody adds servers up, and no other word is as short")]
     pub fn add(mut self, service: impl Service) -> Self {
         self.services.push(Arc::new(service));
         self
