@@ -1,5 +1,16 @@
-//! Generates the services this crate offers itself, and one for its tests.
+//! Generates the services this crate offers itself, and those of its examples and tests.
 
 fn main() -> Result<(), polywire_proto::Error> {
-    polywire_proto::Build::new().include("../../proto").file("polywire/test/v1/echo.proto").compile()
+    let options = polywire_proto::Options::new()
+        .bytes("grpc.reflection.v1.FileDescriptorResponse")
+        .bytes("grpc.reflection.v1alpha.FileDescriptorResponse");
+    polywire_proto::Build::new()
+        .include("../../proto")
+        .file("grpc/health/v1/health.proto")
+        .file("grpc/reflection/v1/reflection.proto")
+        .file("grpc/reflection/v1alpha/reflection.proto")
+        .file("polywire/examples/v1/greeter.proto")
+        .file("polywire/test/v1/echo.proto")
+        .options(options)
+        .compile()
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use polywire::{
-    Code, Metadata, Method, MethodKind, Status,
+    Code, Compression, Metadata, Method, MethodKind, Status,
     raw::{RawMessage, RawOptions, RawReceiver, RawSender},
 };
 use polywire_proto::{JsonOptions, MessageType};
@@ -36,13 +36,18 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
 
     let server = Server::reach(&arguments.address, &arguments.connect, deadline).await?;
     let security = if server.tls { "TLS" } else { "plaintext" };
-    output.note(1, '*', format_args!("connected to {} ({security}){}", server.address, took(output, server.connected_in)));
+    output.note(
+        1,
+        '*',
+        format_args!("connected to {} ({security}){}", server.address, took(output, server.connected_in)),
+    );
 
     let asked = Instant::now();
     descriptors.ask(&server, &arguments.source, reflection_metadata);
     let method = within(deadline, descriptors.method(&arguments.method)).await.unwrap_or_else(|| {
         Err(Failure::from(Status::deadline_exceeded("the server did not give its descriptors in time")))
     })?;
+    descriptors.rest();
     output.note(1, '*', format_args!("descriptors from {}{}", descriptors.origin(), took(output, asked.elapsed())));
 
     let mut options = RawOptions::new().metadata(metadata.clone());
@@ -57,6 +62,7 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
         server,
         kind: MethodKind::of(method.client_streams(), method.server_streams()),
         path: method.path().to_owned(),
+        compression: arguments.compress.unwrap_or_default(),
         options: JsonOptions { defaults: arguments.emit_defaults, pretty: !output.is_json(), ..JsonOptions::default() },
         schema: Mutex::new(Schema {
             descriptors,
@@ -77,6 +83,8 @@ struct CallInProgress {
     server: Server,
     path: String,
     kind: MethodKind,
+    /// Of the requests.
+    compression: Compression,
     options: JsonOptions,
     schema: Mutex<Schema>,
     started: Cell<Instant>,
@@ -186,7 +194,7 @@ impl CallInProgress {
     async fn send_one(&self, sender: &mut RawSender, json: &str, message: &[u8]) -> bool {
         let Ok(wire_bytes) = sender.send(message).await else { return false };
         let number = self.sent.add(wire_bytes);
-        let sizes = sizes(message.len(), wire_bytes, "compressed");
+        let sizes = sizes(message.len(), wire_bytes, self.compression.name());
         self.output.note(1, '>', format_args!("message {number}: {sizes}{}", took(self.output, self.elapsed())));
         self.output.note(2, '>', json);
         true
@@ -194,12 +202,9 @@ impl CallInProgress {
 
     async fn receive(&self, receiver: &mut RawReceiver) -> Result<(), Failure> {
         let leading = receiver.leading().await;
-        // A call that has ended already may have no headers of its own.
-        if receiver.trailing().is_none() || !leading.is_empty() {
-            self.output.note(2, '<', format_args!("headers{}", took(self.output, self.elapsed())));
-        }
+        self.output.note(2, '<', format_args!("headers{}", took(self.output, self.elapsed())));
         self.output.metadata('<', "", &leading);
-        if self.output.is_json() && (receiver.trailing().is_none() || !leading.is_empty()) {
+        if self.output.is_json() && !leading.is_empty() {
             self.output.event(&Event::Headers { metadata: metadata_map(&leading) })?;
         }
         while let Some(message) = receiver.next_message().await? {
@@ -223,9 +228,9 @@ impl CallInProgress {
     /// A method that answers once must have answered once.
     fn check_count(&self) -> Status {
         match self.received.messages.get() {
-            count if count != 1 && !self.kind.server_streams() => {
-                Status::internal(format!("the server ended the call with OK, but sent {count} responses instead of one"))
-            }
+            count if count != 1 && !self.kind.server_streams() => Status::internal(format!(
+                "the server ended the call with OK, but sent {count} responses instead of one"
+            )),
             _ => Status::ok(),
         }
     }
@@ -357,7 +362,9 @@ fn any_types(value: &serde_json::Value) -> Vec<String> {
 fn hints(status: &Status) -> Vec<String> {
     let hint = match status.code() {
         Code::DeadlineExceeded => "allow more with --timeout",
-        Code::ResourceExhausted if status.message().contains("message_bytes_max") => "accept longer ones with --max-message-bytes",
+        Code::ResourceExhausted if status.message().contains("message_bytes_max") => {
+            "accept longer ones with --max-message-bytes"
+        }
         Code::Unauthenticated => "credentials go into metadata: -H 'authorization: Bearer TOKEN'",
         _ => return Vec::new(),
     };

@@ -26,7 +26,11 @@ pub(crate) struct Server {
 
 impl Server {
     /// Connects, or says what stands in the way.
-    pub(crate) async fn reach(address: &str, arguments: &ConnectArguments, deadline: Option<Instant>) -> Result<Self, Failure> {
+    pub(crate) async fn reach(
+        address: &str,
+        arguments: &ConnectArguments,
+        deadline: Option<Instant>,
+    ) -> Result<Self, Failure> {
         let started = Instant::now();
         let tls = speaks_tls(address, arguments)?;
         let mut builder = builder(address, arguments)?;
@@ -160,13 +164,19 @@ const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 async fn explain(address: &str, arguments: &ConnectArguments, tls: bool, status: Status) -> Failure {
     let text = status.message().to_lowercase();
     let status = match status.code() {
-        Code::Unavailable => status,
-        _ => Status::unavailable(status.message().to_owned()),
+        Code::Unavailable if text.starts_with("cannot connect") => status,
+        _ => Status::unavailable(format!("cannot connect to {address}: {}", status.message())),
     };
     let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
     let failure = Failure::from(status);
     if has(&["refused (os", "no such file"]) {
-        return failure.hint(format!("is the server running? nothing listens on {address}"));
+        let failure = failure.hint(format!("is the server running? nothing listens on {address}"));
+        let has_port =
+            address.contains("unix:") || address.rsplit(':').next().is_some_and(|port| port.parse::<u16>().is_ok());
+        return if has_port { failure } else { failure.hint("no port was given, so the default one was tried") };
+    }
+    if has(&["client certificate"]) && arguments.cert.is_none() {
+        return failure.hint("if the server wants to know who calls: --cert FILE --key FILE");
     }
     if has(&["lookup", "no address"]) {
         return failure.hint("check the host name");
@@ -185,7 +195,9 @@ async fn explain(address: &str, arguments: &ConnectArguments, tls: bool, status:
             .hint(format!("{address} speaks TLS: add --tls"))
             .hint("with a private authority: --cacert FILE; to try things out: --insecure"),
         _ if tls => failure,
-        _ => failure.hint(format!("something listens on {address}, but it does not speak HTTP/2: is it the right port?")),
+        _ => {
+            failure.hint(format!("something listens on {address}, but it does not speak HTTP/2: is it the right port?"))
+        }
     }
 }
 
@@ -213,7 +225,15 @@ mod tests {
     #[test]
     fn tls_is_spoken_with_everybody_but_this_machine() {
         let tls = |address| speaks_tls(address, &ConnectArguments::default()).unwrap();
-        for address in ["localhost:80", "127.0.0.1:80", "[::1]:80", "dns:///localhost:80", "http://orders:80", "unix:/x", "a.localhost:1"] {
+        for address in [
+            "localhost:80",
+            "127.0.0.1:80",
+            "[::1]:80",
+            "dns:///localhost:80",
+            "http://orders:80",
+            "unix:/x",
+            "a.localhost:1",
+        ] {
             assert!(!tls(address), "{address}");
         }
         for address in ["orders:80", "10.0.0.1:80", "https://localhost:80", "dns:///orders:80", "example.com"] {

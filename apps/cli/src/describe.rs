@@ -59,9 +59,9 @@ fn describe(descriptors: &Descriptors, symbol: &str, output: Output) -> Result<(
         return event(symbol, &declaration, output);
     }
     let Declaration { kind, file, package, source } = &declaration;
-    output.result(&format!("// {symbol}, a {} of {file}", kind.name()).replace(", a e", ", an e").replace(", a o", ", an o"))?;
+    output.result(&format!("// {symbol}: {} in {file}", kind.name()))?;
     if !package.is_empty() {
-        output.result(&format!("package {package};\n"))?;
+        output.result(&format!("package {package};\n\n"))?;
     }
     output.result(source)?;
     if *kind != DeclarationKind::Method {
@@ -99,7 +99,9 @@ async fn template(descriptors: &mut Descriptors, symbol: &str, output: Output) -
     let message = pool.message(&symbol).or_else(|| pool.method(&symbol).map(|method| method.request().clone()));
     let Some(message) = message else {
         let kind = declaration(descriptors, &symbol)?.kind.name();
-        return Err(Failure::usage(format!("{symbol} is a {kind}; templates are of messages, or of a method's request")));
+        return Err(Failure::usage(format!(
+            "{symbol} is a {kind}; templates are of messages, or of a method's request"
+        )));
     };
     let json = message.json_template();
     if !output.is_json() {

@@ -1,9 +1,9 @@
 //! Where descriptors come from: files, and the server.
 
-use std::{path::{Path, PathBuf}, time::Instant};
+use std::{path::PathBuf, time::Instant};
 
 use polywire::Metadata;
-use polywire_proto::{FileDescriptorProto, FileDescriptorSet, MethodType, Pool};
+use polywire_proto::{FileDescriptorSet, MethodType, Pool};
 
 use crate::{
     arguments::SourceArguments,
@@ -29,7 +29,8 @@ impl Descriptors {
             let shown = path.display();
             let bytes = std::fs::read(path).map_err(|error| Failure::usage(format!("cannot read {shown}: {error}")))?;
             let read = polywire_proto::decode_descriptor_set(&bytes).map_err(|error| {
-                Failure::new(format!("{shown}: {error}")).hint("make one with `protoc --include_imports -o FILE` or `buf build -o FILE`")
+                Failure::new(format!("{shown}: {error}"))
+                    .hint("make one with `protoc --include_imports -o FILE` or `buf build -o FILE`")
             })?;
             polywire_proto::merge_descriptors(&mut set, read);
         }
@@ -37,7 +38,11 @@ impl Descriptors {
             let compiled = polywire_proto::compile(&include_paths(arguments), &arguments.proto).map_err(|error| {
                 let missing = error.to_string().contains("not found");
                 let failure = Failure::from(error);
-                if missing && arguments.import_path.is_empty() { failure.hint("-I DIRECTORY says where imports are looked up") } else { failure }
+                if missing && arguments.import_path.is_empty() {
+                    failure.hint("-I DIRECTORY says where imports are looked up")
+                } else {
+                    failure
+                }
             })?;
             polywire_proto::merge_descriptors(&mut set, compiled.descriptors);
         }
@@ -48,6 +53,13 @@ impl Descriptors {
     pub(crate) fn ask(&mut self, server: &Server, arguments: &SourceArguments, metadata: Metadata) {
         if !arguments.no_reflection && (arguments.use_reflection || !self.from_files) {
             self.reflection = Some(Reflection::new(server.channel.clone(), metadata, server.deadline));
+        }
+    }
+
+    /// Lets the server off until there is another question.
+    pub(crate) fn rest(&mut self) {
+        if let Some(reflection) = &mut self.reflection {
+            reflection.rest();
         }
     }
 
@@ -200,15 +212,6 @@ pub(crate) fn address_and_name(
     }
 }
 
-/// Files that every compiler brings along, and that some servers therefore do not give.
-pub(crate) fn built_in(name: &str) -> Option<Vec<FileDescriptorProto>> {
-    if !name.starts_with("google/") {
-        return None;
-    }
-    // An include that has no files: only what is built in.
-    polywire_proto::compile(&[Path::new("/dev/null")], &[name]).ok().map(|compiled| compiled.descriptors.file)
-}
-
 /// When everything must be done.
 pub(crate) fn deadline(timeout: Option<std::time::Duration>) -> Option<Instant> {
     timeout.and_then(|timeout| Instant::now().checked_add(timeout))
@@ -233,5 +236,7 @@ fn include_paths(arguments: &SourceArguments) -> Vec<PathBuf> {
 
 /// Service and method of `package.Service/Method` or `package.Service.Method`.
 fn split_method(name: &str) -> Option<(&str, &str)> {
-    name.rsplit_once('/').or_else(|| name.rsplit_once('.')).filter(|(service, method)| !service.is_empty() && !method.is_empty())
+    name.rsplit_once('/')
+        .or_else(|| name.rsplit_once('.'))
+        .filter(|(service, method)| !service.is_empty() && !method.is_empty())
 }

@@ -68,7 +68,9 @@ impl From<Status> for Failure {
 
 impl From<polywire_proto::Error> for Failure {
     fn from(error: polywire_proto::Error) -> Self {
-        Self::new(error.to_string())
+        // The compiler's text says itself that it is an error.
+        let text = error.to_string();
+        Self::new(text.strip_prefix("error: ").unwrap_or(&text))
     }
 }
 

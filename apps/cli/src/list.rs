@@ -60,7 +60,9 @@ async fn methods(descriptors: &mut Descriptors, service: &str, output: Output) -
                 let failure = Failure::new(format!("no service is called {service:?} here"));
                 let likely = near(service, names());
                 let likely = if likely.is_empty() { names().collect() } else { likely };
-                return Err(likely.into_iter().fold(failure, |failure, name| failure.hint(format!("did you mean {name}?"))));
+                return Err(likely
+                    .into_iter()
+                    .fold(failure, |failure, name| failure.hint(format!("did you mean {name}?"))));
             }
         }
         descriptors.know(&name).await?;

@@ -70,7 +70,12 @@ mod tests {
 
     #[test]
     fn entries_are_read_as_curl_reads_headers() {
-        let entries = ["X-Tenant: acme".to_owned(), "trace-bin: AAH/".to_owned(), "empty:".to_owned(), "url: http://x".to_owned()];
+        let entries = [
+            "X-Tenant: acme".to_owned(),
+            "trace-bin: AAH/".to_owned(),
+            "empty:".to_owned(),
+            "url: http://x".to_owned(),
+        ];
         let metadata = parse(&entries).unwrap();
         assert_eq!(metadata.get("x-tenant"), Some("acme"));
         assert_eq!(metadata.get_bin("trace-bin"), Some(&[0, 1, 255][..]));

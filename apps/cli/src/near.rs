@@ -3,22 +3,28 @@
 /// Most names that are suggested.
 const NEAR_MAX: usize = 5;
 
+/// What a name needs at least to be suggested; 1 is equality.
+const SCORE_MIN: f64 = 0.55;
+
 /// The candidates that somebody who wrote `wanted` may have meant, the most likely first.
 pub(crate) fn near<'a>(wanted: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let wanted = wanted.to_lowercase();
-    let wanted_end = last_word(&wanted);
+    let (wanted_front, wanted_end) = split(&wanted);
     let mut scored: Vec<(f64, &str)> = candidates
         .into_iter()
         .map(|candidate| {
             let lower = candidate.to_lowercase();
-            let whole = strsim::normalized_damerau_levenshtein(&wanted, &lower);
+            let (front, end) = split(&lower);
+            let end = strsim::normalized_damerau_levenshtein(wanted_end, end);
+            let front =
+                wanted_front.map(|wanted| strsim::normalized_damerau_levenshtein(wanted, front.unwrap_or_default()));
             // The last word carries most: a wrong or missing package should not hide the method.
-            let end = strsim::normalized_damerau_levenshtein(wanted_end, last_word(&lower));
-            (whole.max(0.9 * end), candidate)
+            (front.map_or(end, |front| 0.4 * front + 0.6 * end), candidate)
         })
-        .filter(|(score, _)| *score >= 0.6)
         .collect();
     scored.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(b.1)));
+    let best = scored.first().map_or(0.0, |(score, _)| *score);
+    scored.retain(|(score, _)| *score >= SCORE_MIN.max(best - 0.2));
     scored.truncate(NEAR_MAX);
     scored.into_iter().map(|(_, name)| name).collect()
 }
@@ -29,8 +35,9 @@ pub(crate) fn ending_in<'a>(wanted: &str, candidates: impl IntoIterator<Item = &
     candidates.into_iter().filter(|candidate| ends(candidate)).collect()
 }
 
-fn last_word(name: &str) -> &str {
-    name.rsplit(['.', '/']).next().unwrap_or(name)
+/// The last word, and what is in front of it.
+fn split(name: &str) -> (Option<&str>, &str) {
+    name.rsplit_once(['.', '/']).map_or((None, name), |(front, end)| (Some(front), end))
 }
 
 #[cfg(test)]
@@ -41,7 +48,8 @@ mod tests {
 
     #[test]
     fn a_slip_finds_the_name() {
-        assert_eq!(near("orders.v1.Orders/Craete", NAMES)[0], NAMES[0]);
+        assert_eq!(near("orders.v1.Orders/Craete", NAMES), [NAMES[0]]);
+        assert_eq!(near("stok.Stock/Reserve", NAMES), [NAMES[2]]);
         assert_eq!(near("Reserv", NAMES), [NAMES[2]]);
         assert!(near("xyz", NAMES).is_empty());
     }

@@ -13,12 +13,12 @@ use polywire::{
 use polywire_proto::{FileDescriptorProto, FileDescriptorSet, Files};
 
 use self::messages::{
-    ServerReflectionRequest, ServerReflectionResponse,
     __buffa::oneof::{
         server_reflection_request::MessageRequest as Question, server_reflection_response::MessageResponse as Answer,
     },
+    ServerReflectionRequest, ServerReflectionResponse,
 };
-use crate::{descriptors::built_in, failure::Failure};
+use crate::failure::Failure;
 
 /// Asks one server, on one stream.
 pub(crate) struct Reflection {
@@ -28,6 +28,8 @@ pub(crate) struct Reflection {
     /// The place in `VERSIONS`.
     version: usize,
     stream: Option<(RawSender, RawReceiver)>,
+    /// The answers of a stream that we have ended: dropping them would cancel it instead.
+    ended: Option<RawReceiver>,
     /// Whether the server has answered anything yet.
     answered: bool,
 }
@@ -41,12 +43,20 @@ const FILES_MAX: usize = 20_000;
 impl Reflection {
     /// Will ask with this metadata.
     pub(crate) fn new(channel: Channel, metadata: Metadata, deadline: Option<Instant>) -> Self {
-        Self { channel, metadata, deadline, version: 0, stream: None, answered: false }
+        Self { channel, metadata, deadline, version: 0, stream: None, ended: None, answered: false }
     }
 
     /// The version that the server understands.
     pub(crate) fn version(&self) -> &'static str {
         VERSIONS[self.version]
+    }
+
+    /// Ends the stream; a later question opens another one.
+    pub(crate) fn rest(&mut self) {
+        if let Some((requests, responses)) = self.stream.take() {
+            requests.close();
+            self.ended = Some(responses);
+        }
     }
 
     /// The full names of all services, in alphabetical order.
@@ -67,7 +77,9 @@ impl Reflection {
     pub(crate) async fn files_of(&mut self, symbol: &str, known: &Files) -> Result<Option<FileDescriptorSet>, Failure> {
         let first = match self.ask(Question::FileContainingSymbol(symbol.to_owned())).await? {
             Ok(answer) => files(answer)?,
-            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unknown) => return Ok(None),
+            Err(status) if matches!(status.code(), Code::NotFound | Code::InvalidArgument | Code::Unknown) => {
+                return Ok(None);
+            }
             Err(status) => return Err(status.into()),
         };
         let mut names: HashSet<String> = known.iter().map(|file| file.name().to_owned()).collect();
@@ -87,7 +99,8 @@ impl Reflection {
         while let Some(name) = missing.pop_front() {
             let files = match self.ask(Question::FileByFilename(name.clone())).await? {
                 Ok(answer) => files(answer)?,
-                Err(status) => built_in(&name).ok_or_else(|| {
+                // Some servers do not give what every compiler brings along.
+                Err(status) => polywire_proto::built_in(&name).map(|set| set.file).ok_or_else(|| {
                     Failure::new(format!("the server does not give {name}, which its own files import: {status}"))
                         .hint("pass --proto FILE or --descriptor-set FILE instead")
                 })?,
@@ -142,8 +155,9 @@ impl Reflection {
                     self.version += 1;
                     continue;
                 }
-                return Err(Failure::new("no reflection on this server")
-                    .hint("pass --proto FILE or --descriptor-set FILE"));
+                return Err(
+                    Failure::new("no reflection on this server").hint("pass --proto FILE or --descriptor-set FILE")
+                );
             }
             // A stream that had been idle may have been ended by the server: a new one gets the question once more.
             if fresh || status.code() == Code::DeadlineExceeded {

@@ -58,7 +58,7 @@ impl Requests {
             let which = if self.count > 1 { format!(", message {}", self.count) } else { String::new() };
             let name = message.full_name();
             let failure = Failure::new(format!("the request ({}{which}) is not a {name}: {error}", self.name));
-            if error.message().contains("unknown field") {
+            if error.message().contains("has no field") {
                 failure.hint(format!("`polywire describe` shows the fields of {name}; --allow-unknown-fields leaves out what it does not have"))
             } else {
                 failure

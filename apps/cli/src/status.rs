@@ -5,10 +5,7 @@ use polywire::{Detail, Status};
 use polywire_proto::{FileDescriptorSet, JsonOptions, Pool};
 use serde_json::value::RawValue;
 
-use crate::{
-    descriptors::{Descriptors, built_in},
-    metadata::BASE64,
-};
+use crate::{descriptors::Descriptors, metadata::BASE64};
 
 /// A detail whose type was known, or its bytes.
 pub(crate) struct ShownDetail {
@@ -58,8 +55,6 @@ fn object(type_url: &str, json: &str) -> String {
 }
 
 fn google_rpc() -> Pool {
-    let file = built_in("google/rpc/error_details.proto").unwrap_or_default();
-    let empty = FileDescriptorSet::default;
-    let set = FileDescriptorSet { file, ..empty() };
-    Pool::new(set).unwrap_or_else(|_| Pool::new(empty()).expect("no files fit together"))
+    let set = polywire_proto::built_in("google/rpc/error_details.proto").unwrap_or_default();
+    Pool::new(set).unwrap_or_else(|_| Pool::new(FileDescriptorSet::default()).expect("no files fit together"))
 }

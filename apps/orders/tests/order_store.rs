@@ -10,6 +10,7 @@ use orders::store::{ActError, Change, Claim, Database, OrderStore};
 use support::{HOLD, TestDatabase, order, text};
 
 support::on_every_database! {
+    a_caller_that_goes_away_leaves_no_transaction_behind,
     a_filter_narrows_a_list_down,
     a_key_means_the_order_it_meant_first,
     a_kitchen_may_not_go_on_with_anothers_order,
@@ -22,6 +23,38 @@ support::on_every_database! {
     events_written_at_once_are_numbered_without_gaps_and_seen_in_order,
     keys_are_forgotten_when_they_are_old,
     what_stock_must_be_told_is_kept_until_it_was,
+}
+
+/// Callers leave at every point of a call: while it waits for a connection, begins, reads, writes, commits.
+async fn a_caller_that_goes_away_leaves_no_transaction_behind(test: TestDatabase) {
+    let store = store(&test).await;
+    for patience in 0..200 {
+        let (new, now) = (order(&test.clock, patience, "Ada"), test.clock.now());
+        let call = async {
+            let (order, _) = store.insert(new).await.unwrap();
+            store.act(&order.id, Action::Cancel, &Change::default(), now).await.unwrap();
+            store.events(None, 0, 10).await.unwrap();
+        };
+        let leave = async {
+            for _ in 0..patience {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = call => {}
+            () = leave => {}
+        }
+    }
+    // Whatever came of them, the events are whole.
+    let last = store.insert(order(&test.clock, 1_000, "Bob")).await.unwrap().0.sequence;
+    let mut seen = 0;
+    while seen < last {
+        for event in store.events(None, seen, 100).await.unwrap() {
+            assert_eq!(event.order.sequence, seen + 1);
+            seen += 1;
+        }
+    }
 }
 
 async fn an_order_comes_back_as_it_was_written(test: TestDatabase) {

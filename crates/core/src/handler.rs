@@ -1,8 +1,8 @@
 use std::{pin::Pin, sync::Arc};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use crate::{Call, Incoming, Method, Outgoing, Status};
+use crate::{Call, ENVELOPE_BYTES, Incoming, Method, Outgoing, Status, stream::put_envelope};
 
 /// A future on the heap that may move between threads.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -25,6 +25,16 @@ pub enum Reply {
     Streamed,
 }
 
+impl Reply {
+    /// A response, not compressed, in its envelope; for interceptors that answer themselves. The bytes are a message as the
+    /// call's [codec](Call::codec) writes it.
+    pub fn message(response: &[u8]) -> Self {
+        let mut enveloped = BytesMut::with_capacity(ENVELOPE_BYTES + response.len());
+        put_envelope(&mut enveloped, false, response.len(), |out| out.extend_from_slice(response));
+        Self::Message(enveloped.freeze())
+    }
+}
+
 /// Answers calls of any shape: the one type to which every wire and protocol comes.
 pub trait Handler: Send + Sync + 'static {
     /// Runs one call to its end. Dropping the future cancels it.
@@ -43,6 +53,9 @@ pub trait Service: Send + Sync + 'static {
     fn descriptors(&self) -> &'static [u8] {
         &[]
     }
+
+    /// The server begins to drain: calls that would last as long as the server should end by themselves now.
+    fn drain(&self) {}
 
     /// Runs one call of the method at that place.
     fn call<'a>(

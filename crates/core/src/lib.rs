@@ -22,5 +22,5 @@ pub use method::{Idempotency, Method, MethodKind};
 pub use peer::{Address, Peer, TlsIdentity};
 pub use status::{Code, Detail, Status};
 pub use stream::{
-    ENVELOPE_BYTES, Incoming, IncomingQueue, Message, Outgoing, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Taken,
+    ENVELOPE_BYTES, Incoming, IncomingQueue, Inspect, Message, Outgoing, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Taken,
 };

@@ -33,7 +33,19 @@ pub struct Message {
 }
 
 /// Looks at a message and may end the stream.
-type Inspect<M> = dyn FnMut(&M) -> Result<(), Status> + Send;
+#[doc(hidden)]
+pub type Inspect<M> = dyn FnMut(&M) -> Result<(), Status> + Send;
+
+/// One look, then the other.
+fn both<M: ?Sized + 'static>(
+    first: Option<Box<Inspect<M>>>,
+    mut second: impl FnMut(&M) -> Result<(), Status> + Send + 'static,
+) -> Box<Inspect<M>> {
+    match first {
+        None => Box::new(second),
+        Some(mut first) => Box::new(move |message| first(message).and_then(|()| second(message))),
+    }
+}
 
 /// The messages that come to the reader of a stream.
 pub struct Incoming {
@@ -65,7 +77,13 @@ impl Incoming {
 
     /// Shows each message to `inspect` before the reader gets it; an error ends the stream with that status.
     pub fn inspect(&mut self, inspect: impl FnMut(&Message) -> Result<(), Status> + Send + 'static) {
-        self.inspect = Some(Box::new(inspect));
+        self.inspect = Some(both(self.inspect.take(), inspect));
+    }
+
+    /// Takes away what [`inspect`](Self::inspect) was given, to show the messages elsewhere.
+    #[doc(hidden)]
+    pub fn take_inspect(&mut self) -> Option<Box<Inspect<Message>>> {
+        self.inspect.take()
     }
 
     /// The next message, or `None` behind the last one.
@@ -119,8 +137,9 @@ struct IncomingState {
     messages: VecDeque<Message>,
     leading: Option<Metadata>,
     end: Option<(Result<(), Status>, Metadata)>,
-    reader: Option<Waker>,
+    reader: Waiter,
     abandoned: bool,
+    inspect: Option<Box<Inspect<Message>>>,
 }
 
 impl IncomingQueue {
@@ -137,19 +156,27 @@ impl IncomingQueue {
             self.released_bytes.fetch_add(message.bytes.len() + ENVELOPE_BYTES, Ordering::Relaxed);
             return;
         }
+        if let Some(inspect) = state.inspect.as_mut()
+            && let Err(status) = inspect(&message)
+        {
+            drop(state);
+            self.abort(status);
+            // The owner learns by its next look that the call is over.
+            return self.owner.wake_by_ref();
+        }
         if state.first.is_none() && state.messages.is_empty() {
             state.first = Some(message);
         } else {
             state.messages.push_back(message);
         }
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: the leading metadata has come.
     pub fn set_leading(&self, leading: Metadata) {
         let mut state = self.lock();
         state.leading = Some(leading);
-        wake(state.reader.take(), state);
+        state.reader.wake();
     }
 
     /// Owner: no message will follow. The first end stays.
@@ -160,7 +187,7 @@ impl IncomingQueue {
             if state.leading.is_none() {
                 state.leading = Some(Metadata::new());
             }
-            wake(state.reader.take(), state);
+            state.reader.wake();
         }
     }
 
@@ -171,6 +198,12 @@ impl IncomingQueue {
         state.messages.clear();
         drop(state);
         self.finish(Err(status), Metadata::new());
+    }
+
+    /// Shows each message that comes from now on to `inspect`; an error ends the stream with that status.
+    #[doc(hidden)]
+    pub fn set_inspect(&self, inspect: Box<Inspect<Message>>) {
+        self.lock().inspect = Some(inspect);
     }
 
     /// Owner: how many bytes the reader has taken since the last time.
@@ -201,7 +234,7 @@ impl IncomingQueue {
         if let Some((end, _)) = &state.end {
             return Poll::Ready(end.clone().map(|()| None));
         }
-        register(&mut state.reader, cx);
+        state.reader.wait(cx);
         Poll::Pending
     }
 
@@ -211,7 +244,7 @@ impl IncomingQueue {
         match &state.leading {
             Some(leading) => Poll::Ready(leading.clone()),
             None => {
-                register(&mut state.reader, cx);
+                state.reader.wait(cx);
                 Poll::Pending
             }
         }
@@ -239,6 +272,17 @@ impl IncomingQueue {
         if open {
             self.owner.wake_by_ref();
         }
+    }
+
+    /// How the stream has ended, when it has.
+    pub fn result(&self) -> Option<Result<(), Status>> {
+        self.lock().end.as_ref().map(|(result, _)| result.clone())
+    }
+
+    /// Whether the reader went away or the stream has ended: no more messages are of use.
+    pub fn is_over(&self) -> bool {
+        let state = self.lock();
+        state.abandoned || state.end.is_some()
     }
 
     /// Whether the reader went away.
@@ -276,7 +320,13 @@ impl Outgoing {
 
     /// Shows each message to `inspect` before it goes out, uncompressed; an error is returned to the sender.
     pub fn inspect(&mut self, inspect: impl FnMut(&[u8]) -> Result<(), Status> + Send + 'static) {
-        self.inspect = Some(Box::new(inspect));
+        self.inspect = Some(both(self.inspect.take(), inspect));
+    }
+
+    /// Takes away what [`inspect`](Self::inspect) was given, to show the messages elsewhere.
+    #[doc(hidden)]
+    pub fn take_inspect(&mut self) -> Option<Box<Inspect<[u8]>>> {
+        self.inspect.take()
     }
 
     /// Shows a message to those who asked for it.
@@ -323,7 +373,23 @@ struct OutgoingState {
     notified: bool,
     ended: bool,
     closed: Option<Status>,
-    writer: Option<Waker>,
+    writer: Waiter,
+    /// Absent in nearly all queues: nothing stands between the writer and the owner.
+    gate: Option<Gate>,
+}
+
+/// What stands in the way of messages.
+enum Gate {
+    /// The writer waits until [`OutgoingQueue::open`].
+    Shut,
+    /// Each message is shown first.
+    Inspect(Box<Inspect<Message>>),
+}
+
+impl OutgoingState {
+    fn has_room(&self) -> bool {
+        self.queued_bytes < QUEUE_HIGH_WATER_BYTES && !matches!(self.gate, Some(Gate::Shut))
+    }
 }
 
 /// What [`OutgoingQueue::take`] took.
@@ -341,16 +407,31 @@ impl OutgoingQueue {
         Self { state: Mutex::default(), owner }
     }
 
+    /// A queue that takes nothing before it is [opened](Self::open).
+    #[doc(hidden)]
+    pub fn shut(owner: Waker) -> Self {
+        let state = OutgoingState { gate: Some(Gate::Shut), ..OutgoingState::default() };
+        Self { state: Mutex::new(state), owner }
+    }
+
+    /// Lets the writer begin; each message is shown to `inspect`, where an error closes the queue with that status.
+    #[doc(hidden)]
+    pub fn open(&self, inspect: Option<Box<Inspect<Message>>>) {
+        let mut state = self.lock();
+        state.gate = inspect.map(Gate::Inspect);
+        state.writer.wake();
+    }
+
     /// Writer: ready when another message may be appended.
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut state = self.lock();
         if let Some(status) = &state.closed {
             return Poll::Ready(Err(status.clone()));
         }
-        if state.queued_bytes < QUEUE_HIGH_WATER_BYTES {
+        if state.has_room() {
             return Poll::Ready(Ok(()));
         }
-        register(&mut state.writer, cx);
+        state.writer.wait(cx);
         Poll::Pending
     }
 
@@ -362,10 +443,7 @@ impl OutgoingQueue {
         let state = self.lock();
         match &state.closed {
             Some(status) => Err(status.clone()),
-            None => {
-                self.append_to(state, compressed, len, write);
-                Ok(())
-            }
+            None => self.append_to(state, compressed, len, write),
         }
     }
 
@@ -374,19 +452,14 @@ impl OutgoingQueue {
     /// # Errors
     /// The status with which the stream was closed.
     #[inline]
-    pub fn try_append(
-        &self,
-        compressed: bool,
-        len: usize,
-        write: impl FnOnce(&mut BytesMut),
-    ) -> Result<bool, Status> {
+    pub fn try_append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<bool, Status> {
         let state = self.lock();
         if let Some(status) = &state.closed {
             return Err(status.clone());
         }
-        let room = state.queued_bytes < QUEUE_HIGH_WATER_BYTES;
+        let room = state.has_room();
         if room {
-            self.append_to(state, compressed, len, write);
+            self.append_to(state, compressed, len, write)?;
         }
         Ok(room)
     }
@@ -398,8 +471,13 @@ impl OutgoingQueue {
         compressed: bool,
         len: usize,
         write: impl FnOnce(&mut BytesMut),
-    ) {
+    ) -> Result<(), Status> {
         let whole = len + ENVELOPE_BYTES;
+        if state.gate.is_some() {
+            let mut chunk = BytesMut::with_capacity(whole);
+            put_envelope(&mut chunk, compressed, len, write);
+            return self.append_shown(state, compressed, chunk.freeze());
+        }
         if whole > GATHER_BYTES_MAX {
             if !state.tail.is_empty() {
                 let tail = state.tail.split().freeze();
@@ -414,6 +492,33 @@ impl OutgoingQueue {
         }
         state.queued_bytes += whole;
         self.notify(state);
+        Ok(())
+    }
+
+    /// Shows a message, which is in its envelope already, and appends it.
+    #[cold]
+    fn append_shown(
+        &self,
+        mut state: MutexGuard<'_, OutgoingState>,
+        compressed: bool,
+        enveloped: Bytes,
+    ) -> Result<(), Status> {
+        let compression = if compressed { state.compression.unwrap_or_default() } else { Compression::Identity };
+        if let Some(Gate::Inspect(inspect)) = &mut state.gate {
+            let message = Message { bytes: enveloped.slice(ENVELOPE_BYTES..), compression };
+            if let Err(status) = inspect(&message) {
+                state.closed = Some(status.clone());
+                return Err(status);
+            }
+        }
+        if !state.tail.is_empty() {
+            let tail = state.tail.split().freeze();
+            state.chunks.push_back(tail);
+        }
+        state.queued_bytes += enveloped.len();
+        state.chunks.push_back(enveloped);
+        self.notify(state);
+        Ok(())
     }
 
     /// Writer: the leading metadata may go out even before the first message.
@@ -463,7 +568,7 @@ impl OutgoingQueue {
             taken.leading = Some(state.leading.take().unwrap_or_default());
         }
         state.queued_bytes = 0;
-        wake(state.writer.take(), state);
+        state.writer.wake();
         taken
     }
 
@@ -483,7 +588,7 @@ impl OutgoingQueue {
         if state.closed.is_none() {
             state.closed = Some(status);
         }
-        wake(state.writer.take(), state);
+        state.writer.wake();
     }
 
     /// Whether the stream is over for the writer.
@@ -511,7 +616,7 @@ impl fmt::Debug for OutgoingQueue {
 
 /// Writes an envelope around the `len` bytes that `write` puts.
 #[inline]
-fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
+pub(crate) fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
     let [a, b, c, d] = u32::try_from(len).expect("a message is refused long before it has 4 GiB").to_be_bytes();
     buffer.extend_from_slice(&[u8::from(compressed), a, b, c, d]);
     let start = buffer.len();
@@ -519,18 +624,31 @@ fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl
     assert_eq!(buffer.len() - start, len, "a message is as long as it said");
 }
 
-fn register(place: &mut Option<Waker>, cx: &Context<'_>) {
-    match place {
-        Some(waker) if waker.will_wake(cx.waker()) => {}
-        _ => *place = Some(cx.waker().clone()),
-    }
+/// The one task that may wait at an end of a queue.
+///
+/// Its waker stays when it has been woken: a stream's reader is nearly always the same task again. It is woken under the lock;
+/// tasks do not run where they are woken.
+#[derive(Default)]
+struct Waiter {
+    waker: Option<Waker>,
+    waits: bool,
 }
 
-/// Wakes after the lock is given back, so that the woken task does not run into it.
-fn wake<T>(waker: Option<Waker>, guard: MutexGuard<'_, T>) {
-    drop(guard);
-    if let Some(waker) = waker {
-        waker.wake();
+impl Waiter {
+    fn wait(&mut self, cx: &Context<'_>) {
+        self.waits = true;
+        match &self.waker {
+            Some(waker) if waker.will_wake(cx.waker()) => {}
+            _ => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if std::mem::take(&mut self.waits)
+            && let Some(waker) = &self.waker
+        {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -575,6 +693,50 @@ mod tests {
         assert_eq!(&chunks[0][..8], b"\x00\x00\x00\x00\x03abc");
         assert_eq!(&chunks[1][..5], b"\x01\x00\x00\x27\x10");
         assert!(queue.take(&mut chunks).leading.is_none());
+    }
+
+    #[test]
+    fn a_shut_queue_makes_its_writer_wait_and_shows_its_messages_once_open() {
+        let queue = OutgoingQueue::shut(Waker::noop().clone());
+        assert_eq!(queue.try_append(false, 1, |b| b.put_u8(1)), Ok(false));
+        queue.open(Some(Box::new(|message| match message.bytes[0] {
+            2 => Err(Status::aborted("two")),
+            _ => Ok(()),
+        })));
+        assert_eq!(queue.try_append(false, 1, |b| b.put_u8(1)), Ok(true));
+        assert_eq!(queue.try_append(false, 1, |b| b.put_u8(2)), Err(Status::aborted("two")));
+        assert_eq!(queue.try_append(false, 1, |b| b.put_u8(3)), Err(Status::aborted("two")));
+        let mut chunks = Vec::new();
+        queue.take(&mut chunks);
+        assert_eq!(chunks, [&b"\x00\x00\x00\x00\x01\x01"[..]]);
+    }
+
+    #[test]
+    fn a_message_that_is_refused_ends_the_stream_with_the_reason() {
+        let queue = IncomingQueue::new(Waker::noop().clone(), 1);
+        queue.set_inspect(Box::new(|message| match message.bytes.len() {
+            0 => Err(Status::aborted("empty")),
+            _ => Ok(()),
+        }));
+        queue.push(Message { bytes: Bytes::from_static(b"a"), compression: Compression::Identity });
+        queue.push(Message::default());
+        assert!(queue.is_over());
+        assert_eq!(text(&queue), Poll::Ready(Err(Status::aborted("empty"))));
+    }
+
+    #[test]
+    fn everybody_who_inspects_sees_the_messages() {
+        let seen = Arc::new(AtomicUsize::new(0));
+        let mut incoming = Incoming::one(Message::default());
+        for _ in 0..2 {
+            let seen = Arc::clone(&seen);
+            incoming.inspect(move |_| {
+                seen.fetch_add(1, Ordering::Relaxed);
+                Ok(())
+            });
+        }
+        assert!(incoming.poll_next(&mut Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(seen.load(Ordering::Relaxed), 2);
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn main() {
             .map(|_| {
                 let mut pair = Pair::connected();
                 pair.call(&message, 1);
+                pair.server.handle_timeout(pair.now + Duration::from_secs(2));
                 pair.server
             })
             .collect();

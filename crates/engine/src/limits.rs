@@ -88,9 +88,10 @@ pub struct Limits {
     /// Answers the peer provoked (acks, resets) that wait to be sent. A peer that makes us talk and does not
     /// listen (CVE-2019-9512, -9514, -9515) is closed. Default 4,096.
     pub control_frames_max: u32,
-    /// Bytes waiting for windows on one connection beyond which `window_timeout` applies. Default 4 MiB.
+    /// Bytes waiting for windows on one connection beyond which `window_timeout` applies. As much as all permitted
+    /// streams hold at their high-water marks: who merely reads slowly is never cut off. Default 16 MiB.
     pub queued_bytes_max: usize,
-    /// How long a peer may leave more than `queued_bytes_max` waiting without giving any window. Default 30 s.
+    /// How long a peer may leave more than `queued_bytes_max` waiting without giving any window. Default 60 s.
     pub window_timeout: Duration,
     /// How long a transport may refuse to take output before the connection is given up. Default 30 s.
     pub write_timeout: Duration,
@@ -181,7 +182,7 @@ impl Limits {
             (self.header_block_frames_max >= 2, "header_block_frames_max must be at least 2"),
             (self.header_table_bytes <= 1 << 16, "header_table_bytes must be at most 64 KiB"),
             (self.header_table_send_bytes_max <= 1 << 16, "header_table_send_bytes_max must be at most 64 KiB"),
-            (self.window_bytes < 1 << 31, "window_bytes must be below 2^31"),
+            ((1..1 << 31).contains(&self.window_bytes), "window_bytes must be from 1 to 2^31 - 1"),
             (self.window_bytes_max < 1 << 30, "window_bytes_max must be below 2^30"),
             (
                 (65_535..1 << 31).contains(&self.connection_window_bytes),
@@ -227,8 +228,8 @@ impl Default for Limits {
             queue_high_bytes: 64 << 10,
             queue_low_bytes: 16 << 10,
             control_frames_max: 4_096,
-            queued_bytes_max: 4 << 20,
-            window_timeout: Duration::from_secs(30),
+            queued_bytes_max: 16 << 20,
+            window_timeout: Duration::from_secs(60),
             write_timeout: Duration::from_secs(30),
             resets: Rate { burst: 1_000, per_second: 100 },
             idle_frames: Rate { burst: 2_000, per_second: 200 },

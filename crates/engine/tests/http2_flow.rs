@@ -96,6 +96,36 @@ fn small_pieces_that_wait_are_joined() {
 }
 
 #[test]
+fn small_pieces_written_at_once_share_a_frame() {
+    let mut raw = Raw::server(Limits::default());
+    raw.request(1, true);
+    raw.request(3, true);
+    let keys = raw.peer.keys();
+    for key in &keys {
+        raw.peer.connection.send_headers(*key, &response(), None, false);
+    }
+    raw.frames();
+    let server = &mut raw.peer.connection;
+    for (key, piece) in [(0, vec![1; 10]), (0, vec![2; 2000]), (0, vec![3; 10]), (1, vec![4; 5])] {
+        server.send_data(keys[key], Bytes::from(piece), false);
+    }
+    server.send_data(keys[1], Bytes::new(), true);
+    server.send_data(keys[0], zeros(16_384), false);
+    server.send_data(keys[0], zeros(1), false);
+    let joined = [&[1; 10][..], &[2; 2000], &[3; 10]].concat();
+    let expected = [
+        Frame::new(DATA, 0, 1, &joined),
+        Frame::new(DATA, END_STREAM, 3, &[4; 5]),
+        Frame::new(DATA, 0, 1, &[0; 16_384]),
+        Frame::new(DATA, 0, 1, &[0; 1]),
+    ];
+    assert_eq!(raw.frames(), expected);
+    // Taken output is not touched again.
+    raw.peer.connection.send_data(keys[0], zeros(2), false);
+    assert_eq!(raw.frames(), [Frame::new(DATA, 0, 1, &[0; 2])]);
+}
+
+#[test]
 fn a_shrunk_initial_window_goes_below_zero_and_recovers() {
     let mut raw = Raw::server(Limits::default());
     raw.request(1, true);
@@ -320,6 +350,10 @@ fn an_initial_window_below_the_default_holds_from_the_acknowledgement_on() {
     assert_eq!(pair.server.closed(), None);
     assert_eq!(pair.server.resets(), []);
     assert_eq!(pair.server.received[&1], 10_000);
+    // A window below zero forbids nothing empty.
+    pair.client.connection.send_data(key, Bytes::new(), true);
+    pair.run();
+    assert!(matches!(pair.server.events.last(), Some(Event::Data { end: true, .. })));
     let (key, _) = pair.open_both(false);
     pair.client.connection.send_data(key, zeros(10_000), false);
     pair.run();

@@ -12,12 +12,16 @@ pub mod codegen;
 pub mod compression;
 mod context;
 mod driver;
+pub mod health;
 mod inbox;
 mod message;
+pub mod reflection;
 mod server;
 mod streams;
 pub mod transport;
 
+pub use buffa::{EnumValue, MessageField};
+pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
 pub use polywire_engine::{Limits, limits};
 

@@ -15,6 +15,9 @@ impl<M: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'stati
 /// Shorter messages are not compressed: the result would hardly be smaller.
 pub(crate) const COMPRESS_BYTES_MIN: usize = 256;
 
+/// Longer messages lend their memory to the fields that can take it.
+const SHARE_BYTES_MIN: usize = 4096;
+
 /// Longest message that is sent: what an envelope's length can say, less a margin.
 const SEND_BYTES_MAX: usize = (1 << 31) - 1;
 
@@ -32,8 +35,12 @@ pub(crate) fn plain(message: Message, bytes_max: usize) -> Result<Bytes, Status>
 }
 
 /// The message of those bytes.
-pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &[u8]) -> Result<M, Status> {
+pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &Bytes) -> Result<M, Status> {
     match codec {
+        // Through `Buf` a field of type `Bytes` shares the memory of the message; below this size copying costs less.
+        Codec::Proto if bytes.len() >= SHARE_BYTES_MIN => {
+            M::decode(&mut bytes.clone()).map_err(|error| malformed(&error))
+        }
         Codec::Proto => M::decode_from_slice(bytes).map_err(|error| malformed(&error)),
         Codec::Json => serde_json::from_slice(bytes)
             .map_err(|error| Status::invalid_argument(format!("the message is not valid JSON for its type: {error}"))),

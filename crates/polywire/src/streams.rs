@@ -2,10 +2,10 @@
 
 use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
 
-use buffa::SizeCache;
+use buffa::{HasMessageView, SizeCache};
 use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Message, Metadata, Outgoing, Status};
 
-use crate::message::{AnyMessage, checked_len, decode, enveloped, open_envelope, plain};
+use crate::message::{AnyMessage, checked_len, decode, enveloped, malformed, open_envelope, plain};
 
 /// Sends the messages of a stream.
 ///
@@ -139,6 +139,23 @@ impl<M: AnyMessage> Receiver<M> {
             Some(message) => decode(self.codec, &plain(message, self.message_bytes_max)?).map(Some),
             None => Ok(None),
         }
+    }
+
+    /// The next message as a view that owns the bytes it reads from: nothing is copied out of them.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub async fn next_view(&mut self) -> Result<Option<M::ViewHandle>, Status>
+    where
+        M: HasMessageView,
+    {
+        let Some(message) = self.incoming.next().await? else { return Ok(None) };
+        let bytes = plain(message, self.message_bytes_max)?;
+        let bytes = match self.codec {
+            Codec::Proto => bytes,
+            Codec::Json => decode::<M>(Codec::Json, &bytes)?.encode_to_bytes(),
+        };
+        M::decode_view_handle(bytes).map(Some).map_err(|error| malformed(&error))
     }
 
     /// Client: the leading metadata of the response, as soon as it is there.

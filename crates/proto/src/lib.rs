@@ -37,7 +37,7 @@ pub use buffa_descriptor::generated::descriptor::{
 #[cfg(feature = "generate")]
 pub use self::build_script::Build;
 #[cfg(feature = "compile")]
-pub use self::compile::{Compiled, compile, merge_descriptors};
+pub use self::compile::{Compiled, built_in, compile, merge_descriptors};
 pub use self::descriptors::{decode_descriptor_set, encode_descriptor_set};
 pub use self::error::{Error, ErrorKind};
 pub use self::files::{File, Files};

@@ -211,7 +211,8 @@ impl<'a> Writer<'a> {
         place: &[i32],
     ) -> Option<DeclarationKind> {
         let name = join(scope, enumeration.name.as_deref());
-        let is_value = |value: &Option<String>| [scope, &name].iter().any(|scope| join(scope, value.as_deref()) == symbol);
+        let is_value =
+            |value: &Option<String>| [scope, &name].iter().any(|scope| join(scope, value.as_deref()) == symbol);
         if name == symbol {
             self.enumeration(enumeration, place);
             return Some(DeclarationKind::Enum);
@@ -357,7 +358,12 @@ impl<'a> Writer<'a> {
         self.close();
     }
 
-    fn reserved(&mut self, ranges: impl Iterator<Item = (Option<i32>, Option<i32>)>, names: &[String], number_max: i32) {
+    fn reserved(
+        &mut self,
+        ranges: impl Iterator<Item = (Option<i32>, Option<i32>)>,
+        names: &[String],
+        number_max: i32,
+    ) {
         let ranges: Vec<_> = ranges.map(|(start, last)| number_range(start, last, number_max)).collect();
         if !ranges.is_empty() {
             self.line(&format!("reserved {};", ranges.join(", ")));
@@ -381,7 +387,9 @@ impl<'a> Writer<'a> {
 
     fn field_type(&self, field: &FieldDescriptorProto) -> String {
         match field.r#type {
-            Some(Type::TYPE_MESSAGE | Type::TYPE_ENUM | Type::TYPE_GROUP) | None => self.type_name(field.type_name.as_deref()),
+            Some(Type::TYPE_MESSAGE | Type::TYPE_ENUM | Type::TYPE_GROUP) | None => {
+                self.type_name(field.type_name.as_deref())
+            }
             // The names of the variants are those of the language.
             Some(scalar) => format!("{scalar:?}").trim_start_matches("TYPE_").to_lowercase(),
         }
@@ -477,7 +485,8 @@ fn real_oneof(field: &FieldDescriptorProto) -> Option<i32> {
 /// Key and value of a map field.
 fn map_entry<'a>(message: &'a DescriptorProto, field: &FieldDescriptorProto) -> Option<[&'a FieldDescriptorProto; 2]> {
     let name = field.type_name.as_deref()?.rsplit('.').next()?;
-    let entry = message.nested_type.iter().find(|nested| is_map_entry(nested) && nested.name.as_deref() == Some(name))?;
+    let entry =
+        message.nested_type.iter().find(|nested| is_map_entry(nested) && nested.name.as_deref() == Some(name))?;
     Some([entry.field.first()?, entry.field.get(1)?])
 }
 
@@ -496,4 +505,61 @@ fn below(place: &[i32], field: i32, index: i32) -> Vec<i32> {
 
 fn indexed<T>(list: &[T]) -> impl Iterator<Item = (i32, &T)> {
     list.iter().enumerate().map(|(at, item)| (at as i32, item))
+}
+
+#[cfg(all(test, feature = "compile"))]
+mod tests {
+    use super::*;
+
+    fn source(file: &str, symbol: &str) -> (DeclarationKind, String) {
+        let mut files = Files::new();
+        for file in crate::built_in(file).unwrap().file {
+            files.add(file);
+        }
+        let declaration = files.declaration(symbol).unwrap();
+        (declaration.kind, declaration.source)
+    }
+
+    #[test]
+    fn maps_oneofs_and_types_of_the_package_are_written_as_people_write_them() {
+        let file = "google/protobuf/struct.proto";
+        let (kind, text) = source(file, "google.protobuf.Struct");
+        assert_eq!(kind, DeclarationKind::Message);
+        assert_eq!(text, "message Struct {\n  map<string, Value> fields = 1;\n}\n");
+        let (_, text) = source(file, "google.protobuf.Value");
+        let fields = "    NullValue null_value = 1;\n    double number_value = 2;\n    string string_value = 3;\n    bool bool_value = 4;\n";
+        let messages = "    Struct struct_value = 5;\n    ListValue list_value = 6;\n";
+        assert_eq!(text, format!("message Value {{\n  oneof kind {{\n{fields}{messages}  }}\n}}\n"));
+        let (kind, text) = source(file, "google.protobuf.NULL_VALUE");
+        assert_eq!((kind, text.as_str()), (DeclarationKind::EnumValue, "enum NullValue {\n  NULL_VALUE = 0;\n}\n"));
+        let (kind, text) = source(file, "google.protobuf.Value.kind");
+        assert_eq!(kind, DeclarationKind::Oneof);
+        assert!(text.starts_with("oneof kind {\n  NullValue null_value = 1;\n"), "{text}");
+    }
+
+    #[test]
+    fn the_older_syntax_shows_labels_defaults_and_ranges() {
+        let file = "google/protobuf/descriptor.proto";
+        let (_, text) = source(file, "google.protobuf.FieldOptions");
+        for line in
+            ["  optional bool deprecated = 3 [default = false];\n", "  extensions 1000 to max;\n", "  enum CType {\n"]
+        {
+            assert!(text.contains(line), "{line:?} in {text}");
+        }
+        let (kind, text) = source(file, "google.protobuf.UninterpretedOption.NamePart.name_part");
+        assert_eq!((kind, text.as_str()), (DeclarationKind::Field, "required string name_part = 1;\n"));
+    }
+
+    #[test]
+    fn everything_that_is_declared_can_be_written() {
+        let mut files = Files::new();
+        for file in crate::built_in("google/protobuf/descriptor.proto").unwrap().file {
+            files.add(file);
+        }
+        let declared = files.declared();
+        assert!(declared.iter().any(|name| name == "google.protobuf.FieldDescriptorProto.Type"));
+        for name in declared {
+            assert!(files.declaration(&name).is_some_and(|declaration| !declaration.source.is_empty()), "{name}");
+        }
+    }
 }

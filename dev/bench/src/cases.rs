@@ -55,7 +55,11 @@ pub(crate) fn all() -> Vec<Case> {
         row("client", "client, unary 16 B, 1 × 100", Measured::ClientCpu { in_flight: 100 }).mark(0.50, 0.25),
         row("memory", "user memory of an idle connection", Measured::IdleMemory { connections: 2_000 })
             .mark(8.0 * 1024.0, 4.0 * 1024.0),
-        row("latency", "unary 16 B at a fixed rate on 4 connections, every 100th call's handler sleeps 20 ms", at_rate(0.5)),
+        row(
+            "latency",
+            "unary 16 B at a fixed rate on 4 connections, every 100th call's handler sleeps 20 ms",
+            at_rate(0.5),
+        ),
     ]
 }
 

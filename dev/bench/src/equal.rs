@@ -6,7 +6,7 @@ use bench::settings;
 
 use crate::{
     load::{Idle, PeerSettings},
-    process::Server,
+    process::{CONGESTION_CONTROL, Server, SocketSetup},
 };
 
 /// What one server runs with.
@@ -15,7 +15,8 @@ pub(crate) struct Setup {
     pub(crate) name: String,
     pub(crate) version: String,
     pub(crate) wire: PeerSettings,
-    pub(crate) nodelay: bool,
+    /// `None` where the system does not let us look.
+    pub(crate) socket: Option<SocketSetup>,
     pub(crate) threads: usize,
     pub(crate) mimalloc: bool,
     pub(crate) opt_level: String,
@@ -27,11 +28,17 @@ impl Setup {
     pub(crate) fn of(server: &Server) -> io::Result<Self> {
         let mut idle = Idle::connect(server.banner.address, 4)?;
         idle.call_once()?;
+        // All are set alike, or the one that is not is the one to show.
+        let sockets = server.sockets(&idle.ports()?)?;
+        let socket = sockets.and_then(|sockets| {
+            let odd = sockets.iter().find(|socket| **socket != expected_socket());
+            odd.or(sockets.first()).cloned()
+        });
         Ok(Self {
             name: server.banner.name.clone(),
             version: server.banner.version.clone(),
             wire: idle.server(),
-            nodelay: server.nodelay(&idle.ports()?)?,
+            socket,
             threads: server.threads()?,
             mimalloc: server.contains("mi_malloc")?,
             opt_level: server.banner.opt_level.clone(),
@@ -56,13 +63,19 @@ impl Setup {
         expect("largest frame", self.wire.frame_max.to_string(), settings::FRAME_BYTES_MAX.to_string());
         expect("stream limit", format!("{:?}", self.wire.streams_max), format!("{:?}", Some(settings::STREAMS_MAX)));
         expect("header table", self.wire.header_table.to_string(), "4096".into());
-        expect("TCP_NODELAY", self.nodelay.to_string(), "true".into());
+        if let Some(socket) = &self.socket {
+            expect("its socket", format!("{socket:?}"), format!("{:?}", expected_socket()));
+        }
         expect("threads", self.threads.to_string(), "1".into());
         expect("mimalloc", self.mimalloc.to_string(), "true".into());
         expect("opt-level", self.opt_level.clone(), "3".into());
         expect("profile", self.profile.clone(), "release".into());
         found
     }
+}
+
+fn expected_socket() -> SocketSetup {
+    SocketSetup { nodelay: true, congestion: CONGESTION_CONTROL.into() }
 }
 
 /// Everything in which the servers, or the profiles they were built with, differ.

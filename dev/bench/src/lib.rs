@@ -4,6 +4,7 @@
 
 pub mod measured_client;
 pub mod measured_server;
+pub mod service;
 pub mod settings;
 
 /// Code generated from `bench.proto`.

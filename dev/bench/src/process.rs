@@ -4,8 +4,10 @@ use std::{
     fs, io,
     io::{BufRead, BufReader},
     net::SocketAddr,
+    os::fd::OwnedFd,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use rustix::{
@@ -18,6 +20,17 @@ use rustix::{
 pub(crate) const SUBJECT_CORE: usize = 0;
 /// Where everything that stands around it runs.
 pub(crate) const OTHER_CORE: usize = 1;
+
+/// What every connection is set to: the one that is always there, allowed to everybody, and does not pace. A system whose
+/// default paces (BBR does) would make the timers of the pacing, an interrupt each, the figure for large messages.
+pub(crate) const CONGESTION_CONTROL: &str = "reno";
+
+/// How a connection's socket is set.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct SocketSetup {
+    pub(crate) nodelay: bool,
+    pub(crate) congestion: String,
+}
 
 /// A running server.
 pub(crate) struct Server {
@@ -56,6 +69,8 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let banner = serde_json::from_str(&line)
             .map_err(|error| io::Error::other(format!("{} said {line:?}: {error}", program.display())))?;
+        // What a listening socket is set to, the accepted ones are.
+        set_congestion_control(&child, |socket| sockopt::socket_acceptconn(socket).unwrap_or(false))?;
         Ok(Self { child, banner })
     }
 
@@ -84,30 +99,32 @@ impl Server {
         kilobytes.map(|kilobytes| kilobytes * 1024).ok_or_else(|| io::Error::other("smaps_rollup has no Pss_Anon"))
     }
 
-    /// Whether TCP_NODELAY is set on its end of each connection that came from one of `ports`.
+    /// How its ends of the connections that came from `ports` are set, asked of the sockets themselves, by duplicates of
+    /// the server's descriptors. `None` where the system does not let a parent look.
     ///
-    /// Asks the socket itself, by a duplicate of the server's descriptor.
-    pub(crate) fn nodelay(&self, ports: &[u16]) -> io::Result<bool> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
-        let process = pidfd_open(pid, PidfdFlags::empty())?;
-        let (mut found, mut all_set) = (0, true);
-        for entry in fs::read_dir(self.proc("fd"))? {
-            let entry = entry?;
-            let is_socket = fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
-            let number: Option<ForeignRawFd> = entry.file_name().to_str().and_then(|name| name.parse().ok());
-            let (true, Some(number)) = (is_socket, number) else { continue };
-            let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty())?;
+    /// # Errors
+    ///
+    /// When there is not one socket for each port.
+    pub(crate) fn sockets(&self, ports: &[u16]) -> io::Result<Option<Vec<SocketSetup>>> {
+        let sockets = match sockets_of(&self.child) {
+            Ok(sockets) => sockets,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut setups = Vec::new();
+        for socket in sockets {
             let peer = rustix::net::getpeername(&socket).ok().flatten();
-            let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok()) else { continue };
-            if ports.contains(&peer.port()) {
-                found += 1;
-                all_set &= sockopt::tcp_nodelay(&socket)?;
+            if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok())
+                && ports.contains(&peer.port())
+            {
+                let congestion = sockopt::tcp_congestion(&socket)?;
+                setups.push(SocketSetup { nodelay: sockopt::tcp_nodelay(&socket)?, congestion });
             }
         }
-        if found == ports.len() {
-            Ok(all_set)
+        if setups.len() == ports.len() {
+            Ok(Some(setups))
         } else {
-            Err(io::Error::other(format!("{found} of {} sockets found in the server", ports.len())))
+            Err(io::Error::other(format!("{} of {} sockets found in the server", setups.len(), ports.len())))
         }
     }
 
@@ -137,16 +154,54 @@ pub(crate) fn run_client(
     in_flight: usize,
     seconds: f64,
 ) -> io::Result<ClientReport> {
-    let output = on_core(OTHER_CORE, || {
-        Command::new(program)
-            .args([address.to_string(), in_flight.to_string(), seconds.to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-    })?;
+    let arguments = [address.to_string(), in_flight.to_string(), seconds.to_string()];
+    let child = on_core(OTHER_CORE, || Command::new(program).args(arguments).stdout(Stdio::piped()).spawn())?;
+    // It connects first, then warms up: there is time to find the socket.
+    for _ in 0..100 {
+        std::thread::sleep(Duration::from_millis(1));
+        if set_congestion_control(&child, |socket| rustix::net::getpeername(socket).is_ok())? {
+            break;
+        }
+    }
+    let output = child.wait_with_output()?;
     if !output.status.success() {
         return Err(io::Error::other(format!("{} failed: {}", program.display(), output.status)));
     }
     serde_json::from_slice(&output.stdout).map_err(io::Error::other)
+}
+
+/// Sets the congestion control of the sockets that `is_meant`, and says whether there were any; or nothing needs to be
+/// done, because the system does not let us look.
+fn set_congestion_control(child: &Child, is_meant: impl Fn(&OwnedFd) -> bool) -> io::Result<bool> {
+    let sockets = match sockets_of(child) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(true),
+        sockets => sockets?,
+    };
+    let mut any = false;
+    for socket in sockets.iter().filter(|socket| is_meant(socket)) {
+        sockopt::set_tcp_congestion(socket, CONGESTION_CONTROL)?;
+        any = true;
+    }
+    Ok(any)
+}
+
+/// Duplicates of a child's TCP sockets.
+fn sockets_of(child: &Child) -> io::Result<Vec<OwnedFd>> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).expect("a child has a pid");
+    let process = pidfd_open(pid, PidfdFlags::empty())?;
+    let mut sockets = Vec::new();
+    for entry in fs::read_dir(Path::new("/proc").join(child.id().to_string()).join("fd"))? {
+        let entry = entry?;
+        let is_socket = fs::read_link(entry.path()).is_ok_and(|to| to.to_string_lossy().starts_with("socket:"));
+        let number: Option<ForeignRawFd> = entry.file_name().to_str().and_then(|name| name.parse().ok());
+        if let (true, Some(number)) = (is_socket, number) {
+            let socket = pidfd_getfd(&process, number, PidfdGetfdFlags::empty())?;
+            if sockopt::tcp_nodelay(&socket).is_ok() {
+                sockets.push(socket);
+            }
+        }
+    }
+    Ok(sockets)
 }
 
 /// CPU time of this thread so far, in nanoseconds.

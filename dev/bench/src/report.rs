@@ -12,10 +12,20 @@ pub(crate) fn settings(setups: &[Setup]) -> String {
     let mut out = String::new();
     let versions: Vec<_> = setups.iter().map(|setup| format!("{} {}", setup.name, setup.version)).collect();
     let _ = writeln!(out, "{}\n", versions.join(", "));
-    if let Some(Setup { wire, threads, opt_level, profile, .. }) = setups.first() {
+    if let Some(Setup { wire, socket, threads, opt_level, profile, .. }) = setups.first() {
+        let socket = socket.as_ref().map_or(
+            "TCP_NODELAY as each says (this system does not let us look)".to_owned(),
+            |socket| {
+                format!(
+                    "TCP_NODELAY {}, congestion control {}",
+                    if socket.nodelay { "on" } else { "off" },
+                    socket.congestion
+                )
+            },
+        );
         let _ = writeln!(
             out,
-            "Each, as read from the running process: TCP_NODELAY; windows {} KiB a stream, {} KiB a connection; frames to {} KiB; \
+            "Each, as read from the running process: {socket}; windows {} KiB a stream, {} KiB a connection; frames to {} KiB; \
              {} streams; {threads} thread; mimalloc; {profile}, opt-level {opt_level}, same profile; no compression. \
              The process under test on one core, everything else on another.\n",
             wire.stream_window >> 10,

@@ -13,7 +13,10 @@ use crate::{
     table::{Count, Outcome, Table},
 };
 
-/// Without `--tls` and `--strict`: all cases, the strict ones too, over plaintext and then over TLS.
+/// Without `--tls`, `--plain` and `--strict`: all cases, the strict ones too, over plaintext and then over TLS.
+///
+/// Two servers are judged: `http2_server`, which answers every request with a body, and `interop_server`, the gRPC server as
+/// users have it, which answers what is not gRPC with 415.
 #[derive(Args, Debug)]
 pub(crate) struct ServerOptions {
     /// Only over TLS
@@ -56,25 +59,38 @@ pub(crate) async fn judge_server(options: ServerOptions) -> Result<bool, String>
     let strict = options.strict || transports.len() == 2;
     let mut count = Count::default();
     for &tls in transports {
-        let port = process::free_port()?;
-        let mut server = match &options.server {
-            Some(line) => words(&line.replace("{port}", &port.to_string()))?,
-            None => workshop.ours("http2_server"),
-        };
-        if options.server.is_none() {
-            server.arg(format!("--port={port}")).arg(format!("--use_tls={tls}"));
-            server.arg(format!("--tls_cert_file={}", certificates.server().display()));
-            server.arg(format!("--tls_key_file={}", certificates.server_key().display()));
-        }
-        let mut server = Program::serve(server, port, &workshop.log("h2spec-server")).await?;
-        let mut judge = workshop.go("h2spec");
-        judge.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-o", "2"]);
-        judge.args([&["-t", "-k"][..], &[]][usize::from(!tls)]).args(["-S"].iter().take(strict.into()));
-        judge.args(&options.sections);
-        let title = format!("h2spec over {}{}", if tls { "TLS" } else { "plaintext" }, if strict { ", strict" } else { "" });
-        count.add(report(&title, judge, &skips, "h2spec").await);
-        if !server.is_alive() {
-            return Err(format!("the server died: {}", server.last_words()));
+        let servers: &[&str] = if options.server.is_some() { &["given"] } else { &["http2_server", "interop_server"] };
+        for name in servers {
+            let port = process::free_port()?;
+            let server = match &options.server {
+                Some(line) => words(&line.replace("{port}", &port.to_string()))?,
+                None => {
+                    let mut server = workshop.ours(name);
+                    server.arg(format!("--port={port}")).arg(format!("--use_tls={tls}"));
+                    server.arg(format!("--tls_cert_file={}", certificates.server().display()));
+                    server.arg(format!("--tls_key_file={}", certificates.server_key().display()));
+                    server
+                }
+            };
+            let mut server = Program::serve(server, port, &workshop.log(&format!("h2spec-{name}"))).await?;
+            let mut judge = workshop.go("h2spec");
+            judge.args(["-h", "127.0.0.1", "-p", &port.to_string(), "-o", "2"]);
+            if tls {
+                judge.args(["-t", "-k"]);
+            }
+            if strict {
+                judge.arg("-S");
+            }
+            judge.args(&options.sections);
+            let title = format!(
+                "h2spec, {name} over {}{}",
+                if tls { "TLS" } else { "plaintext" },
+                if strict { ", strict" } else { "" }
+            );
+            count.add(report(&title, judge, &skips, "h2spec").await);
+            if !server.is_alive() {
+                return Err(format!("the server died: {}", server.last_words()));
+            }
         }
     }
     Ok(count.close())
@@ -156,7 +172,9 @@ impl Verdict {
             };
             if let Some((number, description)) = text.strip_prefix('×').and_then(|rest| rest.trim().split_once(": ")) {
                 failures.push(Failure { name: format!("{group}/{section}/{number}"), why: description.to_owned() });
-            } else if let Some((number, _)) = text.split_once(". ").filter(|(n, _)| n.starts_with(|c: char| c.is_ascii_digit())) {
+            } else if let Some((number, _)) =
+                text.split_once(". ").filter(|(n, _)| n.starts_with(|c: char| c.is_ascii_digit()))
+            {
                 section = number.to_owned();
             } else if let (Some(seen), Some(last)) = (text.strip_prefix("Actual: "), failures.last_mut()) {
                 last.why = format!("{}; seen: {seen}", last.why);

@@ -175,7 +175,8 @@ impl Workshop {
 
     async fn install_node(&self) -> Result<(), String> {
         let source = self.source("node");
-        let stamp = Stamp::of(self.folder.join("node"), &["package.json", "package-lock.json"].map(|name| source.join(name)))?;
+        let stamp =
+            Stamp::of(self.folder.join("node"), &["package.json", "package-lock.json"].map(|name| source.join(name)))?;
         // The scripts lie beside the packages, since that is where they look for them.
         for script in ["client.js", "protos.js", "server.js", "package.json", "package-lock.json"] {
             fs::copy(source.join(script), stamp.folder.join(script)).map_err(|e| format!("{script}: {e}"))?;
@@ -184,7 +185,13 @@ impl Workshop {
             return Ok(());
         }
         let mut install = process::command("npm");
-        install.current_dir(&stamp.folder).args(["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
+        install.current_dir(&stamp.folder).args([
+            "ci",
+            "--ignore-scripts",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]);
         succeed(install, INSTALL_LIMIT).await?;
         stamp.set()
     }
@@ -203,7 +210,9 @@ impl Workshop {
             let mut resolve = process::command("mvn");
             resolve.args(["--quiet", "--batch-mode", "--file"]).arg(&pom);
             resolve.arg("org.apache.maven.plugins:maven-dependency-plugin:2.8:build-classpath");
-            resolve.arg("-Dmdep.includeScope=runtime").arg(format!("-Dmdep.outputFile={}", self.class_path_file().display()));
+            resolve
+                .arg("-Dmdep.includeScope=runtime")
+                .arg(format!("-Dmdep.outputFile={}", self.class_path_file().display()));
             match succeed(resolve, MAVEN_LIMIT).await {
                 Ok(()) => return stamp.set(),
                 Err(error) => problem = error,

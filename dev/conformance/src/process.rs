@@ -90,7 +90,10 @@ impl Program {
     fn signal(&self, signal: &str) {
         if let Some(group) = self.group {
             // A group of our own making; the negative number means all of it.
-            let _ = std::process::Command::new("kill").args([signal, "--", &format!("-{group}")]).stderr(Stdio::null()).status();
+            let _ = std::process::Command::new("kill")
+                .args([signal, "--", &format!("-{group}")])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }
@@ -186,9 +189,14 @@ fn last_line(text: &str) -> String {
 /// The line that names the error if one can be found (Java ends with a stack trace, for example), or else the last one.
 fn telling_line(text: &str) -> String {
     let telling = |line: &&str| {
-        ["Exception", "Error:", "FATAL", "FAIL", "panicked"].iter().any(|word| line.contains(word)) && !line.starts_with("at ")
+        ["Exception", "Error:", "FATAL", "FAIL", "panicked"].iter().any(|word| line.contains(word))
+            && !line.starts_with("at ")
     };
-    text.lines().map(str::trim).find(telling).map(|line| line.chars().take(200).collect()).unwrap_or_else(|| last_line(text))
+    text.lines()
+        .map(str::trim)
+        .find(telling)
+        .map(|line| line.chars().take(200).collect())
+        .unwrap_or_else(|| last_line(text))
 }
 
 /// A server that needs longer than this to listen is broken (a Java one needs two seconds).

@@ -35,12 +35,18 @@ impl Skips {
     /// The first line that fits. `suite`, `client` and `server` may be `-` where they say nothing.
     pub(crate) fn find(&self, suite: &str, client: &str, server: &str, case: &str) -> Option<&Skip> {
         let words = [suite, client, server, case];
-        self.0.iter().find(|skip| skip.pattern.iter().zip(words).all(|(pattern, word)| *pattern == "*" || *pattern == word))
+        self.0
+            .iter()
+            .find(|skip| skip.pattern.iter().zip(words).all(|(pattern, word)| *pattern == "*" || *pattern == word))
     }
 
     fn parse(text: &'static str) -> Result<Self, String> {
         let lines = text.lines().enumerate().map(|(i, line)| (i + 1, line.trim()));
-        lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(|(n, line)| Skip::parse(n, line)).collect::<Result<_, _>>().map(Self)
+        lines
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(n, line)| Skip::parse(n, line))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 }
 

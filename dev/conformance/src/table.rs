@@ -1,6 +1,9 @@
 //! What ran, and what came of it.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use crate::skips::{How, Skip};
 
@@ -19,7 +22,9 @@ impl Outcome {
     /// Holds what happened against what the list says about it.
     pub(crate) fn judged(self, skip: Option<&Skip>) -> Self {
         match (self, skip) {
-            (Self::Passed, Some(skip)) if skip.how == How::Fails => Self::Failed(format!("passes now, though listed ({skip})")),
+            (Self::Passed, Some(skip)) if skip.how == How::Fails => {
+                Self::Failed(format!("passes now, though listed ({skip})"))
+            }
             (Self::Failed(_), Some(skip)) => Self::Skipped(skip.to_string()),
             (outcome, _) => outcome,
         }
@@ -34,19 +39,22 @@ impl Outcome {
     }
 }
 
-/// Cases down, columns across.
+/// Cases down in the order in which they came, columns across by name.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
-    columns: Vec<String>,
+    columns: BTreeSet<String>,
     cases: Vec<String>,
-    cells: BTreeMap<(usize, usize), Outcome>,
+    cells: BTreeMap<(usize, String), Outcome>,
 }
 
 impl Table {
     pub(crate) fn put(&mut self, column: &str, case: &str, outcome: Outcome) {
-        let column = position(&mut self.columns, column);
-        let case = position(&mut self.cases, case);
-        self.cells.insert((case, column), outcome);
+        self.columns.insert(column.to_owned());
+        let case = self.cases.iter().position(|known| known == case).unwrap_or_else(|| {
+            self.cases.push(case.to_owned());
+            self.cases.len() - 1
+        });
+        self.cells.insert((case, column.to_owned()), outcome);
     }
 
     /// Prints the table, then why cells are not `ok`, each reason once.
@@ -59,8 +67,8 @@ impl Table {
         text.push('\n');
         for (i, case) in self.cases.iter().enumerate() {
             let _ = write!(text, "{case:first$}");
-            for (j, column) in self.columns.iter().enumerate() {
-                let word = self.cells.get(&(i, j)).map_or("", Outcome::word);
+            for column in &self.columns {
+                let word = self.cells.get(&(i, column.clone())).map_or("", Outcome::word);
                 let _ = write!(text, "  {word:>width$}", width = column.len().max(5));
             }
             text.truncate(text.trim_end_matches(' ').len());
@@ -73,7 +81,7 @@ impl Table {
     pub(crate) fn print_reasons(&self) {
         let mut skipped: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for ((case, column), outcome) in &self.cells {
-            let place = format!("{} {}", self.columns[*column], self.cases[*case]);
+            let place = format!("{column} {}", self.cases[*case]);
             match outcome {
                 Outcome::Failed(why) => println!("FAIL {place}: {why}"),
                 Outcome::Passed => {}
@@ -112,11 +120,4 @@ impl Count {
         println!("{} passed, {} failed, {} skipped", self.passed, self.failed, self.skipped);
         self.failed == 0 && self.passed > 0
     }
-}
-
-fn position(words: &mut Vec<String>, word: &str) -> usize {
-    words.iter().position(|w| w == word).unwrap_or_else(|| {
-        words.push(word.to_owned());
-        words.len() - 1
-    })
 }

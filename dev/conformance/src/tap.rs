@@ -75,7 +75,9 @@ impl Reader {
         let skipped = self.skip.min(bytes.len());
         self.skip -= skipped;
         self.bytes.extend_from_slice(&bytes[skipped..]);
-        while let Some(length) = self.bytes.first_chunk::<3>().map(|&[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize) {
+        while let Some(length) =
+            self.bytes.first_chunk::<3>().map(|&[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize)
+        {
             if self.bytes.len() < 9 + length {
                 break;
             }
@@ -106,7 +108,11 @@ impl Reader {
     }
 }
 
-async fn pass(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, reader: Arc<Mutex<Reader>>) -> io::Result<()> {
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    reader: Arc<Mutex<Reader>>,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         let n = from.read(&mut buffer).await?;

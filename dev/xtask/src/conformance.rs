@@ -42,7 +42,8 @@ fn drive(words: Vec<String>) -> ExitCode {
     if !built.is_ok_and(|status| status.success()) {
         return ExitCode::FAILURE;
     }
-    let driven = Command::new(&cargo).arg("run").args(package).args(["--bin", "conformance", "--"]).args(words).status();
+    let driven =
+        Command::new(&cargo).arg("run").args(package).args(["--bin", "conformance", "--"]).args(words).status();
     match driven {
         Ok(status) => ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)),
         Err(_) => ExitCode::FAILURE,

@@ -1,5 +1,6 @@
 //! `cargo xtask …`: everything around the code that a person or CI runs.
 
+mod bench;
 mod conformance;
 mod tidy;
 
@@ -8,7 +9,11 @@ use std::{fmt::Display, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Everything around the code that a person or CI runs.")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Everything around the code that a person or CI runs."
+)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -20,12 +25,15 @@ enum Task {
     Conformance(conformance::Conformance),
     /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
     Interop(conformance::Interop),
+    /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
+    Bench(bench::Bench),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
 }
 
 fn main() -> ExitCode {
     match Arguments::parse().task {
+        Task::Bench(task) => exit_code(task.run()),
         Task::Conformance(task) => task.run(),
         Task::Interop(task) => task.run(),
         Task::Tidy => exit_code(tidy::run()),

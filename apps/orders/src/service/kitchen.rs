@@ -37,9 +37,8 @@ impl Shop {
         mut requests: Receiver<KitchenRequest>,
         replies: Sender<KitchenReply>,
     ) -> Result<(), Status> {
-        let announce = match requests.next().await? {
-            Some(KitchenRequest { said: Some(Said::Announce(announce)), .. }) => announce,
-            _ => return Err(Invalid::field("said", "a kitchen must announce itself first").into()),
+        let Some(KitchenRequest { said: Some(Said::Announce(announce)), .. }) = requests.next().await? else {
+            return Err(Invalid::field("said", "a kitchen must announce itself first").into());
         };
         // Listen before looking: what happens in between is then seen twice rather than never.
         let mut follower = self.feed.follow(None, self.store.refresh().await?)?;
@@ -58,6 +57,19 @@ impl Shop {
                 },
             }
         }
+    }
+
+    /// The kitchen needs longer.
+    async fn delayed(&self, kitchen: &Text, delayed: KitchenDelayed) -> (String, Result<Order, Status>) {
+        let ready_in = ready_in_of("delayed.ready_in", delayed.ready_in.seconds, delayed.ready_in.nanos);
+        let reason = Text::new("delayed.reason", &delayed.reason, 200);
+        let result = match (ready_in, reason) {
+            (Ok(ready_in), Ok(reason)) => {
+                self.report(kitchen, &delayed.order, Action::Delay, Some(ready_in), reason).await
+            }
+            (Err(invalid), _) | (_, Err(invalid)) => Err(invalid.into()),
+        };
+        (delayed.order, result)
     }
 
     /// Makes a report true. Repeating one that was noted is no error.
@@ -170,7 +182,7 @@ impl<'a> Conversation<'a> {
                 let result = self.shop.report(&self.kitchen, &ready.order, Action::Finish, None, Text::default()).await;
                 (ready.order, result)
             }
-            Some(Said::Delayed(delayed)) => self.delayed(*delayed).await,
+            Some(Said::Delayed(delayed)) => self.shop.delayed(&self.kitchen, *delayed).await,
             Some(Said::Announce(_)) => (String::new(), Err(Invalid::field("said", "announced already").into())),
             None => (String::new(), Err(Invalid::field("said", "nothing that is known here").into())),
         };
@@ -201,18 +213,6 @@ impl<'a> Conversation<'a> {
             self.open.remove(&order.id);
         }
         (accepted.order, result)
-    }
-
-    async fn delayed(&mut self, delayed: KitchenDelayed) -> (String, Result<Order, Status>) {
-        let ready_in = ready_in_of("delayed.ready_in", delayed.ready_in.seconds, delayed.ready_in.nanos);
-        let reason = Text::new("delayed.reason", &delayed.reason, 200);
-        let result = match (ready_in, reason) {
-            (Ok(ready_in), Ok(reason)) => {
-                self.shop.report(&self.kitchen, &delayed.order, Action::Delay, Some(ready_in), reason).await
-            }
-            (Err(invalid), _) | (_, Err(invalid)) => Err(invalid.into()),
-        };
-        (delayed.order, result)
     }
 
     async fn say(&mut self, said: impl Into<kitchen_reply::Said>) -> Result<(), Status> {

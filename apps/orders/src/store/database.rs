@@ -114,20 +114,20 @@ impl Database {
     /// SQLite takes the lock at once: a transaction that began by reading and then wants to write may be refused. PostgreSQL
     /// locks row by row; statements that depend on a row check it while changing it.
     pub(super) async fn write(&self) -> Result<Transaction, StoreError> {
-        Ok(match &self.pools {
-            Pools::Sqlite { writer, .. } => Transaction::Sqlite(writer.begin_with("BEGIN IMMEDIATE").await?),
-            Pools::Postgres(pool) => Transaction::Postgres(pool.begin().await?),
-        })
+        match self.pools.clone() {
+            Pools::Sqlite { writer, .. } => Transaction::begin_sqlite(writer, "BEGIN IMMEDIATE").await,
+            Pools::Postgres(pool) => Transaction::begin_postgres(pool, "BEGIN").await,
+        }
     }
 
     /// Begins a transaction that only reads: all of its statements see the same moment.
     pub(super) async fn read(&self) -> Result<Transaction, StoreError> {
-        Ok(match &self.pools {
-            Pools::Sqlite { readers, .. } => Transaction::Sqlite(readers.begin_with("BEGIN DEFERRED").await?),
+        match self.pools.clone() {
+            Pools::Sqlite { readers, .. } => Transaction::begin_sqlite(readers, "BEGIN DEFERRED").await,
             Pools::Postgres(pool) => {
-                Transaction::Postgres(pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await?)
+                Transaction::begin_postgres(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
             }
-        })
+        }
     }
 
     /// What PostgreSQL needs before the migrations, which SQLite has without asking.

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use sqlx::postgres::{PgArguments, PgConnection, PgDatabaseError, PgRow, Postgres};
+use sqlx::postgres::{PgArguments, PgDatabaseError, PgPool, PgRow, Postgres};
 use sqlx::query::Query;
-use sqlx::sqlite::{Sqlite, SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{Sqlite, SqliteArguments, SqlitePool, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row as _, SqlSafeStr as _, SqlStr, Type};
 
 /// A statement with its values. Placeholders are `$1`, `$2`, …, which both databases understand.
@@ -149,62 +149,115 @@ impl Row {
 }
 
 /// A transaction. Dropped without [`Transaction::commit`], it has never happened.
-pub(super) enum Transaction {
+///
+/// Whoever called may go away at any moment, and then the future that awaits a statement is dropped. sqlx leaves a connection
+/// in a transaction of its own if that happens while it begins (as of 0.9.0), and the next to get it would find himself
+/// inside. So what has been handed to the database is waited for by a task of its own: it is the
+/// [`Transaction`] that ends early, between two statements, never a statement.
+pub(super) struct Transaction {
+    /// With the statement while one is under way.
+    open: Option<Open>,
+}
+
+enum Open {
     Sqlite(sqlx::Transaction<'static, Sqlite>),
     Postgres(sqlx::Transaction<'static, Postgres>),
 }
 
 impl Transaction {
+    /// Begins one that is awaited for to begin.
+    pub(super) async fn begin_sqlite(pool: SqlitePool, begin: &'static str) -> Result<Self, StoreError> {
+        let transaction = to_its_end(async move { pool.begin_with(begin).await }).await??;
+        Ok(Self { open: Some(Open::Sqlite(transaction)) })
+    }
+
+    /// Begins one that is awaited for to begin.
+    pub(super) async fn begin_postgres(pool: PgPool, begin: &'static str) -> Result<Self, StoreError> {
+        let transaction = to_its_end(async move { pool.begin_with(begin).await }).await??;
+        Ok(Self { open: Some(Open::Postgres(transaction)) })
+    }
+
     /// Executes a statement; how many rows it changed.
     pub(super) async fn run(&mut self, statement: Statement) -> Result<u64, StoreError> {
-        Ok(match self {
-            Self::Sqlite(tx) => statement.for_sqlite().execute::<&mut SqliteConnection>(tx).await?.rows_affected(),
-            Self::Postgres(tx) => statement.for_postgres().execute::<&mut PgConnection>(tx).await?.rows_affected(),
+        self.step(async move |open| match open {
+            Open::Sqlite(mut tx) => {
+                let done = statement.for_sqlite().execute(&mut *tx).await;
+                (Open::Sqlite(tx), done.map(|done| done.rows_affected()))
+            }
+            Open::Postgres(mut tx) => {
+                let done = statement.for_postgres().execute(&mut *tx).await;
+                (Open::Postgres(tx), done.map(|done| done.rows_affected()))
+            }
         })
+        .await
     }
 
     /// Executes several statements without values.
     pub(super) async fn run_script(&mut self, script: &'static str) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => sqlx::raw_sql(script).execute::<&mut SqliteConnection, _>(tx).await.map(drop)?,
-            Self::Postgres(tx) => sqlx::raw_sql(script).execute::<&mut PgConnection, _>(tx).await.map(drop)?,
-        }
-        Ok(())
+        self.step(async move |open| match open {
+            Open::Sqlite(mut tx) => {
+                let done = sqlx::raw_sql(script).execute(&mut *tx).await;
+                (Open::Sqlite(tx), done.map(drop))
+            }
+            Open::Postgres(mut tx) => {
+                let done = sqlx::raw_sql(script).execute(&mut *tx).await;
+                (Open::Postgres(tx), done.map(drop))
+            }
+        })
+        .await
     }
 
     /// Executes a statement which gives rows.
     pub(super) async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                let rows = statement.for_sqlite().fetch_all::<&mut SqliteConnection>(tx).await?;
-                rows.into_iter().map(Row::Sqlite).collect()
+        self.step(async move |open| match open {
+            Open::Sqlite(mut tx) => {
+                let rows = statement.for_sqlite().fetch_all(&mut *tx).await;
+                (Open::Sqlite(tx), rows.map(|rows| rows.into_iter().map(Row::Sqlite).collect()))
             }
-            Self::Postgres(tx) => {
-                let rows = statement.for_postgres().fetch_all::<&mut PgConnection>(tx).await?;
-                rows.into_iter().map(Row::Postgres).collect()
+            Open::Postgres(mut tx) => {
+                let rows = statement.for_postgres().fetch_all(&mut *tx).await;
+                (Open::Postgres(tx), rows.map(|rows| rows.into_iter().map(Row::Postgres).collect()))
             }
         })
+        .await
     }
 
     /// Executes a statement which gives one row or none.
     pub(super) async fn row(&mut self, statement: Statement) -> Result<Option<Row>, StoreError> {
-        Ok(match self {
-            Self::Sqlite(tx) => {
-                statement.for_sqlite().fetch_optional::<&mut SqliteConnection>(tx).await?.map(Row::Sqlite)
-            }
-            Self::Postgres(tx) => {
-                statement.for_postgres().fetch_optional::<&mut PgConnection>(tx).await?.map(Row::Postgres)
-            }
-        })
+        Ok(self.rows(statement).await?.into_iter().next())
     }
 
     /// Makes it true.
-    pub(super) async fn commit(self) -> Result<(), StoreError> {
-        match self {
-            Self::Sqlite(tx) => tx.commit().await?,
-            Self::Postgres(tx) => tx.commit().await?,
-        }
+    pub(super) async fn commit(mut self) -> Result<(), StoreError> {
+        let open = self.open.take().ok_or_else(StoreError::abandoned)?;
+        to_its_end(async move {
+            match open {
+                Open::Sqlite(tx) => tx.commit().await,
+                Open::Postgres(tx) => tx.commit().await,
+            }
+        })
+        .await??;
         Ok(())
+    }
+
+    async fn step<T, Step>(&mut self, step: impl FnOnce(Open) -> Step) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        Step: Future<Output = (Open, Result<T, sqlx::Error>)> + Send + 'static,
+    {
+        let open = self.open.take().ok_or_else(StoreError::abandoned)?;
+        let (open, result) = to_its_end(step(open)).await?;
+        self.open = Some(open);
+        Ok(result?)
+    }
+}
+
+/// Does something to its end, even if nobody waits for it any more.
+async fn to_its_end<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, StoreError> {
+    match tokio::spawn(work).await {
+        Ok(done) => Ok(done),
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        Err(_) => Err(StoreError::abandoned()),
     }
 }
 
@@ -218,6 +271,11 @@ pub struct StoreError {
 impl StoreError {
     pub(super) fn corrupt(what: String) -> Self {
         Self { unavailable: false, source: what.into() }
+    }
+
+    /// The process is about to end, or somebody went on with a transaction after a statement of it was dropped.
+    fn abandoned() -> Self {
+        Self { unavailable: true, source: "the transaction was abandoned".into() }
     }
 
     /// The same may well succeed a little later: the database was busy, restarting or out of reach.

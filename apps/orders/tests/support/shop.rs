@@ -41,6 +41,8 @@ impl TestShop {
 
     /// Opens one with other settings.
     pub async fn open_with(kind: Kind, wire: Wire, change: impl FnOnce(&mut Settings)) -> Result<Self, Skipped> {
+        // What the application logs is shown with a test that fails.
+        drop(tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_test_writer().try_init());
         let mut test = TestDatabase::create(kind).await?;
         if kind == Kind::SqliteMemory {
             // The application opens its own; one in memory is not shared.

@@ -36,42 +36,36 @@ macro_rules! call_options {
     () => {
         /// Sets how long the whole call may take; the server is told. The deadline of a call that is being answered holds
         /// all the same.
-        #[must_use]
         pub fn timeout(mut self, timeout: Duration) -> Self {
             self.options.timeout = Some(timeout);
             self
         }
 
         /// Sets the moment after which the answer is useless.
-        #[must_use]
         pub fn deadline(mut self, deadline: Instant) -> Self {
             self.options.deadline = Some(deadline);
             self
         }
 
         /// Adds a text entry to the metadata. A key or value that may not travel makes the call fail with INTERNAL.
-        #[must_use]
         pub fn metadata(mut self, key: &str, value: &str) -> Self {
             self.options.append(key, value);
             self
         }
 
         /// Adds a binary entry to the metadata; the key ends in `-bin`.
-        #[must_use]
         pub fn metadata_bin(mut self, key: &str, value: &[u8]) -> Self {
             self.options.append_bin(key, value);
             self
         }
 
         /// Compresses the requests of this call; messages below 256 bytes stay as they are.
-        #[must_use]
         pub fn compress(mut self, compression: Compression) -> Self {
             self.options.compression = Some(compression);
             self
         }
 
         /// Waits for a connection instead of failing when there is none.
-        #[must_use]
         pub fn wait_for_ready(mut self, wait: bool) -> Self {
             self.options.wait_for_ready = Some(wait);
             self

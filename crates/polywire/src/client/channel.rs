@@ -346,6 +346,11 @@ impl fmt::Debug for ChannelBuilder {
 }
 
 impl Inner {
+    /// Which host the calls mean.
+    pub(crate) fn authority(&self) -> &str {
+        self.options.authority.as_deref().unwrap_or(&self.target.authority)
+    }
+
     /// The fixed headers of a method's calls.
     pub(crate) fn template(&self, method: &Method, compression: Compression) -> RequestTemplate {
         let read = self.templates.read().unwrap_or_else(PoisonError::into_inner);
@@ -356,7 +361,7 @@ impl Inner {
         drop(read);
         let template = RequestTemplate::new(&RequestOptions {
             scheme: if self.tls.is_some() { "https" } else { "http" },
-            authority: self.options.authority.as_deref().unwrap_or(&self.target.authority),
+            authority: self.authority(),
             path: method.path(),
             user_agent: &self.options.user_agent,
             codec: self.options.codec,

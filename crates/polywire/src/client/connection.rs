@@ -22,6 +22,9 @@ use tokio::sync::oneshot;
 use super::channel::Inner;
 use crate::{driver::Calls, inbox::Inbox};
 
+/// Where the end of a call goes when interceptors see it before the reader does.
+pub(crate) type EndSender = oneshot::Sender<(Result<(), Status>, Metadata)>;
+
 /// A call on its way to a connection.
 pub(crate) struct StartCall {
     pub(crate) template: RequestTemplate,
@@ -35,7 +38,7 @@ pub(crate) struct StartCall {
     pub(crate) link: Arc<CallLink>,
     pub(crate) wait_for_ready: bool,
     /// Where the status goes when interceptors see it before the reader does.
-    pub(crate) ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    pub(crate) ended: Option<EndSender>,
 }
 
 impl StartCall {
@@ -46,7 +49,7 @@ impl StartCall {
 
     /// Whether nobody waits for it any more.
     pub(crate) fn is_over(&self) -> bool {
-        self.incoming.is_abandoned() || self.incoming.is_finished()
+        self.incoming.is_over()
     }
 
     /// Ends the call at its deadline if it still waits for a connection then.
@@ -144,7 +147,7 @@ struct Slot {
     key: CallKey,
     incoming: Arc<IncomingQueue>,
     outgoing: Option<Arc<OutgoingQueue>>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     half_closed: bool,
 }
 
@@ -211,7 +214,7 @@ impl ClientCalls {
     /// Moves what waits in the queues of a call.
     fn look(&mut self, connection: &mut Connection, key: CallKey) {
         let Some(slot) = find(&mut self.slots, key) else { return };
-        if slot.incoming.is_abandoned() {
+        if slot.incoming.is_over() {
             connection.cancel(key);
             return self.ended(key, Err(Status::cancelled("the caller no longer waits")), Metadata::new());
         }
@@ -343,7 +346,7 @@ fn find(slots: &mut [Option<Slot>], key: CallKey) -> Option<&mut Slot> {
 fn end(
     incoming: &IncomingQueue,
     outgoing: Option<&OutgoingQueue>,
-    ended: Option<oneshot::Sender<(Result<(), Status>, Metadata)>>,
+    ended: Option<EndSender>,
     result: Result<(), Status>,
     trailing: Metadata,
 ) {

@@ -4,6 +4,7 @@ mod backoff;
 mod call;
 mod channel;
 mod connection;
+mod intercepted;
 mod options;
 pub mod raw;
 mod target;

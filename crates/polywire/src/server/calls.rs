@@ -11,8 +11,8 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    BoxFuture, Call, Compression, Exchange, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing, OutgoingQueue,
-    Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
+    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing,
+    OutgoingQueue, Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
 };
 use polywire_engine::{CallKey, Connection, Event, wire::http2::Reason};
 use tokio::task::AbortHandle;
@@ -203,15 +203,14 @@ impl ServerCalls {
         outgoing: Option<&OutgoingQueue>,
     ) {
         static NOTHING: Metadata = Metadata::new();
-        let outcome = match outcome {
-            Ok(outcome) => outcome,
-            Err(status) => return connection.finish(key, &status, &NOTHING, &NOTHING),
-        };
-        let Outcome { call, result } = outcome;
         if let Some(outgoing) = outgoing {
             send_queued(connection, key, outgoing, &mut self.chunks);
             outgoing.close(Status::cancelled("the call is over"));
         }
+        let Outcome { call, result } = match outcome {
+            Ok(outcome) => outcome,
+            Err(status) => return connection.finish(key, &status, &NOTHING, &NOTHING),
+        };
         match result {
             Ok(Reply::Message(message)) => {
                 connection.set_compression(key, chosen_compression(&call));
@@ -359,11 +358,36 @@ pub(crate) fn chosen_compression(call: &Call) -> Compression {
 fn handle(shared: Arc<Shared>, route: Arc<Route>, mut call: Call, exchange: Exchange) -> BoxFuture<'static, Outcome> {
     Box::pin(async move {
         let result = match shared.options.interceptors.as_slice() {
-            [] => polywire_core::Handler::call(&*route, &mut call, exchange).await,
-            chain => Next::new(chain, &*route, exchange).run(&mut call).await,
+            [] => route.call(&mut call, exchange).await,
+            chain => {
+                let last = Last { route, deadline: call.deadline() };
+                Next::new(chain, &last, exchange).run(&mut call).await
+            }
         };
         Outcome { call, result }
     })
+}
+
+/// Behind the last interceptor: the handler, under the deadline that the interceptors have left it.
+struct Last {
+    route: Arc<Route>,
+    /// What the caller asked for: the engine sees to that.
+    deadline: Option<Instant>,
+}
+
+impl Handler for Last {
+    fn call<'a>(&'a self, call: &'a mut Call, exchange: Exchange) -> BoxFuture<'a, Result<Reply, Status>> {
+        let deadline = context::earlier(self.deadline, call.deadline());
+        let mut handler = self.route.call(call, exchange);
+        let Some(deadline) = deadline.filter(|_| deadline != self.deadline) else { return handler };
+        Box::pin(async move {
+            let handler =
+                std::future::poll_fn(|cx| context::with_deadline(Some(deadline), || handler.as_mut().poll(cx)));
+            tokio::time::timeout_at(deadline.into(), handler)
+                .await
+                .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline that an interceptor set passed")))
+        })
+    }
 }
 
 /// Polls a handler; a panic becomes INTERNAL and the server lives.

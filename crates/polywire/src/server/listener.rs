@@ -237,7 +237,9 @@ pub struct ServerHandle {
 impl ServerHandle {
     /// Accepts nothing new, lets calls in progress end for at most `limit`, then closes what is left.
     pub async fn drain(&self, limit: Duration) {
-        self.enter(Phase::Draining);
+        if self.enter(Phase::Draining) {
+            self.shared.router.drain();
+        }
         self.shared.broadcast(|| Command::Drain);
         if tokio::time::timeout(limit, wait_for_connections(&self.shared)).await.is_err() {
             tracing::warn!(calls = self.calls_open(), "calls were still in progress when the time to drain was over");
@@ -279,14 +281,15 @@ impl ServerHandle {
         true
     }
 
-    fn enter(&self, next: Phase) {
+    /// Goes forward to a phase; false when the server is there already or beyond.
+    fn enter(&self, next: Phase) -> bool {
         self.shared.phase.send_if_modified(|phase| {
             let forward = *phase < next;
             if forward {
                 *phase = next;
             }
             forward
-        });
+        })
     }
 }
 
@@ -312,7 +315,9 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
         let Ok(permit) = Arc::clone(&shared.connection_permits).acquire_owned().await else { return };
         let accepted = match &listener {
-            Listener::Tcp(listener) => listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit)),
+            Listener::Tcp(listener) => {
+                listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit))
+            }
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
                 shared.drive(stream, peer, Some(permit));

@@ -15,7 +15,7 @@ pub(crate) use self::{
     listener::{Shared, seed},
     router::Router,
 };
-use crate::transport::tls::{ServerHandshake, ServerTls, TlsConfigError};
+use crate::{reflection, transport::tls::{ServerHandshake, ServerTls, TlsConfigError}};
 
 /// Answers calls.
 ///
@@ -28,6 +28,7 @@ pub struct Server {
     services: Vec<Arc<dyn Service>>,
     options: Options,
     tls: Option<ServerTls>,
+    reflection: bool,
 }
 
 /// What holds for every call of a server.
@@ -72,11 +73,13 @@ impl Server {
                 spawn_always: Vec::new(),
             },
             tls: None,
+            reflection: false,
         }
     }
 
     /// Adds a service; the last one of a name wins.
     #[must_use]
+    #[allow(clippy::should_implement_trait, reason = "nobody adds servers up, and no other word is as short")]
     pub fn add(mut self, service: impl Service) -> Self {
         self.services.push(Arc::new(service));
         self
@@ -90,6 +93,14 @@ impl Server {
     pub fn add_spawned(mut self, service: impl Service) -> Self {
         self.options.spawn_always.push(service.name());
         self.add(service)
+    }
+
+    /// Tells clients about all services, also those that are added later, by [reflection](crate::reflection) in both of its
+    /// versions.
+    #[must_use]
+    pub fn with_reflection(mut self) -> Self {
+        self.reflection = true;
+        self
     }
 
     /// Puts an interceptor around every call, inside those added before.
@@ -174,7 +185,10 @@ impl Server {
     ///
     /// # Errors
     /// When the limits contradict one another or the TLS configuration does not work.
-    pub fn start(self) -> Result<Bound, ListenError> {
+    pub fn start(mut self) -> Result<Bound, ListenError> {
+        if self.reflection {
+            reflection::add_to(&mut self.services);
+        }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
         let config = Config::new(self.options.limits.clone(), self.options.accepts);
         let router = Router::new(self.services, &self.options.spawn_always);

@@ -1,6 +1,9 @@
 use std::{collections::HashMap, sync::Arc};
 
-use polywire_core::{BoxFuture, Call, Exchange, Handler, Method, Reply, Service, Status};
+use polywire_core::{BoxFuture, Call, Exchange, Handler, Method, Outgoing, Reply, Service, Status};
+
+use super::calls::chosen_compression;
+use crate::message::{open_envelope, plain};
 
 /// Finds the handler for a path.
 pub(crate) struct Router {
@@ -25,6 +28,13 @@ impl Router {
             }
         }
         Self { services, routes }
+    }
+
+    /// Tells all services that the server begins to drain.
+    pub(crate) fn drain(&self) {
+        for service in &self.services {
+            service.drain();
+        }
     }
 
     /// The route of a path, or the status that says what is unknown about it.
@@ -54,7 +64,28 @@ impl Route {
 }
 
 impl Handler for Route {
-    fn call<'a>(&'a self, call: &'a mut Call, exchange: Exchange) -> BoxFuture<'a, Result<Reply, Status>> {
+    fn call<'a>(&'a self, call: &'a mut Call, mut exchange: Exchange) -> BoxFuture<'a, Result<Reply, Status>> {
+        if exchange.responses.is_inspected() && exchange.responses.as_queue().is_none() {
+            let inspected = std::mem::replace(&mut exchange.responses, Outgoing::none());
+            return Box::pin(self.call_inspected(call, exchange, inspected));
+        }
         self.service.call(self.index, call, exchange)
+    }
+}
+
+impl Route {
+    /// Shows the one response to the interceptors that asked for it: only those of a stream pass a queue.
+    async fn call_inspected(
+        &self,
+        call: &mut Call,
+        exchange: Exchange,
+        mut inspected: Outgoing,
+    ) -> Result<Reply, Status> {
+        let reply = self.service.call(self.index, call, exchange).await?;
+        if let Reply::Message(response) = &reply {
+            let response = open_envelope(response.clone(), chosen_compression(call))?;
+            inspected.show(&plain(response, usize::MAX)?)?;
+        }
+        Ok(reply)
     }
 }

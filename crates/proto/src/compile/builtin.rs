@@ -1,7 +1,19 @@
 use protox::{
-    Error,
-    file::{File, FileResolver},
+    Compiler, Error,
+    file::{ChainFileResolver, File, FileResolver, GoogleFileResolver},
 };
+
+use crate::{FileDescriptorSet, decode_descriptor_set};
+
+/// A file that is there without being included (see [`compile`](crate::compile)), and all it imports.
+pub fn built_in(name: &str) -> Option<FileDescriptorSet> {
+    let mut resolver = ChainFileResolver::new();
+    resolver.add(GoogleFileResolver::new());
+    resolver.add(BuiltinFiles);
+    let mut compiler = Compiler::with_file_resolver(resolver);
+    compiler.include_imports(true).open_file(name).ok()?;
+    decode_descriptor_set(&compiler.encode_file_descriptor_set()).ok()
+}
 
 /// Files that many `.proto` files import and that no compiler brings along.
 pub(super) struct BuiltinFiles;

@@ -9,6 +9,8 @@ use protox::file::{ChainFileResolver, FileResolver, GoogleFileResolver, IncludeF
 
 use crate::{Error, FileDescriptorProto, FileDescriptorSet, decode_descriptor_set};
 
+pub use self::builtin::built_in;
+
 /// What was compiled.
 #[derive(Clone, Debug, Default)]
 pub struct Compiled {

@@ -12,6 +12,8 @@ use super::{
     headers::{Answers, HEADER_LIST_BYTES_MAX, Verdict},
 };
 
+use crate::process::CONGESTION_CONTROL;
+
 /// What we let a server send ahead on one stream.
 const STREAM_WINDOW: u32 = 1 << 20;
 /// And on the whole connection.
@@ -68,6 +70,8 @@ impl Link {
     pub(crate) fn connect(address: SocketAddr, scratch: &mut [u8]) -> io::Result<Self> {
         let socket = TcpStream::connect(address)?;
         socket.set_nodelay(true)?;
+        // As the server's end is; see there.
+        rustix::net::sockopt::set_tcp_congestion(&socket, CONGESTION_CONTROL)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let mut link = Self {
             socket,

@@ -289,7 +289,9 @@ class informational_headers(Case):
 class unknown_frames(Case):
     async def answer(self, connection, stream):
         for number in (0, stream.number):
-            connection.send(frames.ExtensionFrame(type=0xBB, stream_id=number, flag_byte=0xFF, body=b"unknown"))
+            frame = frames.ExtensionFrame(type=0xBB, stream_id=number, flag_byte=0xFF, body=b"unknown")
+            frame.body_len = len(frame.body)  # hyperframe sets it only when it reads one
+            connection.send(frame)
         await super().answer(connection, stream)
 
 
@@ -367,12 +369,16 @@ class window_overflow(Case):
 
 
 class flow_control_violation(Case):
+    """64 MiB of messages, without looking at any window, to a caller that does not read them."""
+
     async def answer(self, connection, stream):
         connection.headers(stream, GRPC_HEADERS)
-        for _ in range(4_096):  # 64 MiB without looking at any window
+        payload = messages.Payload(body=bytes(16_000))
+        message = envelope(messages.StreamingOutputCallResponse(payload=payload).SerializeToString())
+        for _ in range(4_096):
             if stream.gone or connection.writer.is_closing():
                 return
-            connection.send(frames.DataFrame(stream.number, data=bytes(16_384)))
+            connection.send(frames.DataFrame(stream.number, data=message))
             await connection.writer.drain()
 
 

@@ -50,7 +50,10 @@ pub(crate) async fn run(options: Options) -> Result<bool, String> {
     let skips = Skips::read()?;
     let paths = options.path.as_deref().map_or_else(Paths::of_test_service, Paths::all);
     let mut count = Count::default();
-    println!("{:34} {:>7} {:>7} {:>8} {:>7} {:>6}  what the server did", "attack", "sent", "+MiB", "probe ms", "cpu s", "s");
+    println!(
+        "{:34} {:>7} {:>7} {:>8} {:>7} {:>6}  what the server did",
+        "attack", "sent", "+MiB", "probe ms", "cpu s", "s"
+    );
     for attack in plays::attacks(&paths) {
         if !options.only.is_empty() && !options.only.iter().any(|name| name == attack.name) {
             continue;
@@ -87,7 +90,11 @@ pub(crate) async fn run(options: Options) -> Result<bool, String> {
     Ok(count.close())
 }
 
-async fn play_on_fresh_server(attack: Attack, options: &Options, workshop: &Workshop) -> Result<(Damage, Seen, Option<String>), String> {
+async fn play_on_fresh_server(
+    attack: Attack,
+    options: &Options,
+    workshop: &Workshop,
+) -> Result<(Damage, Seen, Option<String>), String> {
     let port = process::free_port()?;
     let command = match &options.server {
         Some(line) => {
@@ -106,12 +113,16 @@ async fn play_on_fresh_server(attack: Attack, options: &Options, workshop: &Work
     let mut server = Program::serve(command, port, &workshop.log(&format!("attacks-{}", attack.name))).await?;
     // The first connections make a server allocate what it keeps anyway.
     for _ in 0..10 {
-        timeout(Duration::from_secs(5), watch::probe(port)).await.map_err(|_| "no answer before the attack")?.map_err(|e| e.to_string())?;
+        timeout(Duration::from_secs(5), watch::probe(port))
+            .await
+            .map_err(|_| "no answer before the attack")?
+            .map_err(|e| e.to_string())?;
     }
     let process = server.id().ok_or("the server ended before the attack")?;
     let (over, is_over) = tokio::sync::watch::channel(false);
     let watching = tokio::spawn(watch::watch(process, port, is_over));
-    let seen = timeout(ATTACK_LIMIT, play(attack, port)).await.unwrap_or(Ok(Seen { timed_out: true, ..Seen::default() }))?;
+    let seen =
+        timeout(ATTACK_LIMIT, play(attack, port)).await.unwrap_or(Ok(Seen { timed_out: true, ..Seen::default() }))?;
     let _ = over.send(true);
     let damage = watching.await.map_err(|e| e.to_string())?;
     let died = (!server.is_alive()).then(|| server.last_words());
@@ -210,7 +221,9 @@ impl Seen {
         if let Some(code) = self.goaway {
             words.push(format!("GOAWAY({code})"));
         }
-        for (is, word) in [(self.closed, "closed"), (self.stopped_reading, "stopped reading"), (self.timed_out, "TIME IS UP")] {
+        for (is, word) in
+            [(self.closed, "closed"), (self.stopped_reading, "stopped reading"), (self.timed_out, "TIME IS UP")]
+        {
             if is {
                 words.push(word.to_owned());
             }
@@ -250,9 +263,15 @@ fn lock(heard: &Mutex<Seen>) -> MutexGuard<'_, Seen> {
 fn verdict(damage: &Damage, died: Option<String>) -> Outcome {
     match () {
         () if died.is_some() => Outcome::Failed(format!("the server died: {}", died.unwrap_or_default())),
-        () if damage.probes_failed > 0 => Outcome::Failed(format!("{} of {} new connections were not served", damage.probes_failed, damage.probes)),
-        () if damage.growth_bytes > GROWTH_BYTES_MAX => Outcome::Failed(format!("memory grew by {} MiB", damage.growth_bytes >> 20)),
-        () if damage.slowest_probe > PROBE_MAX => Outcome::Failed(format!("a new connection took {} ms", damage.slowest_probe.as_millis())),
+        () if damage.probes_failed > 0 => {
+            Outcome::Failed(format!("{} of {} new connections were not served", damage.probes_failed, damage.probes))
+        }
+        () if damage.growth_bytes > GROWTH_BYTES_MAX => {
+            Outcome::Failed(format!("memory grew by {} MiB", damage.growth_bytes >> 20))
+        }
+        () if damage.slowest_probe > PROBE_MAX => {
+            Outcome::Failed(format!("a new connection took {} ms", damage.slowest_probe.as_millis()))
+        }
         () => Outcome::Passed,
     }
 }

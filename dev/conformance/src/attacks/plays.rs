@@ -1,9 +1,6 @@
 //! The attacks themselves: what is sent on one connection, and how often.
 
-use std::{
-    io::Write as _,
-    time::Duration,
-};
+use std::{io::Write as _, time::Duration};
 
 use flate2::{Compression, write::GzEncoder};
 
@@ -249,7 +246,8 @@ fn table_size_churn(paths: &Paths) -> Attack {
 
 fn too_many_streams(paths: &Paths) -> Attack {
     let block = request_block(&paths.open);
-    let attack = Attack::new("too_many_streams", 5_000, move |n, out| frame(out, HEADERS, END_HEADERS, stream(n), &block));
+    let attack =
+        Attack::new("too_many_streams", 5_000, move |n, out| frame(out, HEADERS, END_HEADERS, stream(n), &block));
     Attack { hold: Duration::from_secs(1), ..attack }
 }
 

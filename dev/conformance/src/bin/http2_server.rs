@@ -44,7 +44,11 @@ async fn main() -> ExitCode {
 
 async fn run(options: Options) -> Result<(), String> {
     let tls = match options.use_tls {
-        true => Some(ServerTls::new(CertificateSource::files(options.certificates, options.key)).build().map_err(|e| e.to_string())?),
+        true => Some(
+            ServerTls::new(CertificateSource::files(options.certificates, options.key))
+                .build()
+                .map_err(|e| e.to_string())?,
+        ),
         false => None,
     };
     let tls = Arc::new(tls);

@@ -9,20 +9,21 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
+use buffa::Message as _;
 use bytes::Bytes;
 use clap::{ArgAction, Parser};
 use conformance::{
     ECHO_INITIAL, ECHO_TRAILING, LOAD_REPORT,
     grpc::testing::{
-        BoolValue, EchoStatus, Empty, Payload, SimpleRequest, SimpleResponse, StreamingInputCallRequest, StreamingInputCallResponse,
-        StreamingOutputCallRequest, StreamingOutputCallResponse, TestOrcaReport, TestService, TestServer,
+        BoolValue, EchoStatus, Empty, Payload, SimpleRequest, SimpleResponse, StreamingInputCallRequest,
+        StreamingInputCallResponse, StreamingOutputCallRequest, StreamingOutputCallResponse, TestOrcaReport,
+        TestServer, TestService,
     },
     xds::{
         data::orca::v3::OrcaLoadReport,
-        service::orca::v3::{OpenRcaService, OpenRcaServer, OrcaLoadReportRequest},
+        service::orca::v3::{OpenRcaServer, OpenRcaService, OrcaLoadReportRequest},
     },
 };
-use buffa::Message as _;
 use polywire::{
     Call, Code, Compression, Interceptor, Limits, Next, Receiver, Reply, Sender, Server, Status,
     transport::tls::{CertificateSource, ServerTls},

@@ -15,9 +15,10 @@ use super::hpack;
 use super::past::Past;
 use super::pings::Pings;
 use super::reason::Reason;
-use super::receive::{Assembly, Reading, give_back};
+use super::receive::{Assembly, Reading};
+use super::send::LastData;
 use super::settings::{self, PeerSettings, WINDOW_BYTES_DEFAULT};
-use super::stream::{StreamId, StreamKey};
+use super::stream::{Side, StreamId, StreamKey};
 use super::streams::Streams;
 use super::timers::Timers;
 use super::well_formed::Checked;
@@ -67,6 +68,8 @@ pub struct Connection {
 
     // What goes out
     pub(super) out: Transmit,
+    /// The DATA frame at the end of `out`, to which more may be added.
+    pub(super) last_data: LastData,
     pub(super) encoder: hpack::Encoder,
     pub(super) peer: PeerSettings,
     /// The connection's send window.
@@ -145,7 +148,8 @@ impl Connection {
             guard: Guard::new(limits),
             pings: Pings::default(),
             out,
-            encoder: hpack::Encoder::new(),
+            last_data: LastData::NONE,
+            encoder: hpack::Encoder::with_table_limit(limits.header_table_send_bytes_max),
             peer: PeerSettings::assumed(limits),
             send_window: WINDOW_BYTES_DEFAULT as i32,
             queued_bytes: 0,
@@ -216,14 +220,14 @@ impl Connection {
             self.settle(now);
         }
         if self.out.is_empty() {
-            self.timers.write_since = None;
-            self.rest();
+            self.timers.rested(now);
             return false;
         }
         if self.phase != Phase::Closed {
-            self.timers.write_since = Some(now);
+            self.timers.sent(now);
         }
         self.guard.output_taken();
+        self.last_data = LastData::NONE;
         out.append(&mut self.out);
         true
     }
@@ -312,8 +316,8 @@ impl Connection {
         stream.unreleased -= bytes;
         stream.unreleased_frames -= frames;
         stream.owed += bytes;
-        give_back(stream, self.stream_window, self.out.buffer());
         self.inflow.release(bytes, frames, &self.limits);
+        self.give_window_back(key);
     }
 
     /// Accepts nothing new and lets the open streams finish, then closes. A server says GOAWAY twice: first
@@ -449,6 +453,8 @@ impl Connection {
         self.queued_bytes = 0;
         self.partial = Vec::new();
         self.assembly = None;
+        self.decoder.trim();
+        self.encoder.trim();
         self.timers.stop();
         self.events.push_back(Event::Closed { error });
     }
@@ -483,6 +489,19 @@ impl Connection {
                 _ => None,
             };
             self.finish(error, Reason::NO_ERROR, b"");
+        }
+    }
+
+    /// Tells the peer what it may send again on a stream, once that is half of its window.
+    #[inline]
+    pub(super) fn give_window_back(&mut self, key: StreamKey) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if stream.theirs != Side::Ended && stream.owed > 0 && stream.owed >= self.stream_window / 2 {
+            let owed = std::mem::take(&mut stream.owed);
+            stream.recv_window += owed.cast_signed();
+            frame::write_window_update(self.out.buffer(), key.id.0, owed);
         }
     }
 
@@ -526,20 +545,22 @@ impl Connection {
         Ok(())
     }
 
-    /// Nothing is to be sent: an idle connection owns no large buffer.
-    fn rest(&mut self) {
-        if self.streams.open() > 0 {
-            return;
+    /// It has been quiet for a while: gives back the memory that only served speed.
+    pub(super) fn shrink(&mut self) {
+        if self.out.is_empty() {
+            self.out.shrink(OUTPUT_KEPT);
         }
-        self.out.shrink(OUTPUT_KEPT);
         self.streams.shrink();
         self.past.shrink();
-        if self.events.capacity() > EVENTS_KEPT && self.events.is_empty() {
+        if self.events.is_empty() {
             self.events = VecDeque::new();
         }
-        if self.partial.is_empty() && self.partial.capacity() > 0 {
+        if self.partial.is_empty() {
             self.partial = Vec::new();
         }
+        self.decoder.trim();
+        self.encoder.trim();
+        self.checked = Checked::default();
     }
 }
 
@@ -573,8 +594,5 @@ const LAST_OF_ALL: u32 = (1 << 31) - 1;
 /// Payload of the PING that follows it.
 pub(super) const PING_DRAIN: [u8; 8] = *b"draining";
 
-/// Output buffer an idle connection keeps: a small answer.
-const OUTPUT_KEPT: usize = 512;
-
-/// Events an idle connection keeps room for: those of one call.
-const EVENTS_KEPT: usize = 8;
+/// Output buffer a quiet connection keeps if it has one as small: an answer fits.
+const OUTPUT_KEPT: usize = 256;

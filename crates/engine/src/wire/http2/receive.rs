@@ -10,7 +10,7 @@ use super::frame::{self, FrameHead, HEAD_BYTES, PREFACE, flag, kind};
 use super::past::Fate;
 use super::reason::Reason;
 use super::settings::{self, WINDOW_BYTES_DEFAULT};
-use super::stream::{List, Side, Stream, StreamId, StreamKey, UNKNOWN_LENGTH};
+use super::stream::{List, Side, StreamId, StreamKey, UNKNOWN_LENGTH};
 use super::timers::PING_KEEPALIVE;
 use crate::time::after;
 
@@ -284,7 +284,7 @@ impl Connection {
             Side::Head => return Err(Reason::PROTOCOL_ERROR),
             Side::Ending | Side::Ended => return Err(Reason::STREAM_CLOSED),
         }
-        // §6.9.1: a frame without bytes may pass whatever the window.
+        // The window is below zero for a while after our SETTINGS made it smaller; that forbids nothing empty.
         if len > 0 && i64::from(len) > i64::from(stream.recv_window) {
             return Err(Reason::FLOW_CONTROL_ERROR);
         }
@@ -459,12 +459,15 @@ impl Connection {
             return self.handle_settings_ack(now);
         }
         let before = self.peer;
+        if self.phase == Phase::ExpectSettings {
+            // Who names no limit has none.
+            self.peer.streams_max = u32::MAX;
+        }
         self.peer.take(self.role, payload, self.limits.settings_entries_max)?;
         settings::write_ack(self.out.buffer());
         self.guard.answer(&self.limits)?;
         if self.peer.header_table_bytes != before.header_table_bytes {
-            let bytes = self.peer.header_table_bytes.min(self.limits.header_table_send_bytes_max);
-            self.encoder.set_table_bytes_max(bytes);
+            self.encoder.set_table_bytes_max(self.peer.header_table_bytes);
         }
         if self.peer.window_bytes != before.window_bytes {
             self.change_send_windows(before.window_bytes, self.peer.window_bytes)?;
@@ -497,8 +500,11 @@ impl Connection {
             let less = WINDOW_BYTES_DEFAULT - self.stream_window;
             for stream in self.streams.iter_mut() {
                 stream.recv_window -= less.cast_signed();
-                // What was little of the large window may be all of the small one.
-                give_back(stream, self.stream_window, self.out.buffer());
+            }
+            // What was not worth an update of the larger window may be all that is left of the smaller.
+            let keys: Vec<_> = self.streams.keys().collect();
+            for key in keys {
+                self.give_window_back(key);
             }
         }
         Ok(())
@@ -657,15 +663,6 @@ impl Connection {
     /// Whether a new stream of the peer comes after our last word.
     pub(super) fn is_past_farewell(&self, id: u32) -> bool {
         matches!(self.farewell, Farewell::Said { last } if id > last)
-    }
-}
-
-/// Gives a stream's window back once half of it is owed.
-pub(super) fn give_back(stream: &mut Stream, window: u32, out: &mut Vec<u8>) {
-    if stream.theirs != Side::Ended && stream.owed > 0 && stream.owed >= window / 2 {
-        let owed = std::mem::take(&mut stream.owed);
-        stream.recv_window += owed.cast_signed();
-        frame::write_window_update(out, stream.id, owed);
     }
 }
 

@@ -69,10 +69,7 @@ impl Connection {
         {
             stream.send_window -= len as i32;
             self.send_window -= len as i32;
-            let flags = if end { flag::END_STREAM } else { 0 };
-            let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id: key.id.0 };
-            self.out.put(&head.encode());
-            self.out.put_payload(data);
+            self.append_data(key.id.0, data, end, frame_bytes_max);
             self.note_sent();
             if end {
                 self.our_end_written(key);
@@ -88,6 +85,30 @@ impl Connection {
         self.queued_bytes += len;
         self.make_ready(key);
         true
+    }
+
+    /// Writes DATA behind the output, into the last frame if that is of the same stream and has room: many small
+    /// messages at once then cost one frame.
+    fn append_data(&mut self, id: u32, data: Bytes, end: bool, frame_bytes_max: usize) {
+        let len = data.len();
+        let flags = if end { flag::END_STREAM } else { 0 };
+        let last = self.last_data;
+        let buffer = self.out.buffer();
+        let joined = last.len as usize + len;
+        let head = if last.id == id && last.end as usize == buffer.len() && joined <= frame_bytes_max {
+            let head = FrameHead { len: joined as u32, kind: kind::DATA, flags, id };
+            buffer[last.at as usize..][..HEAD_BYTES].copy_from_slice(&head.encode());
+            self.last_data.len = head.len;
+            head
+        } else {
+            let head = FrameHead { len: len as u32, kind: kind::DATA, flags, id };
+            self.last_data = LastData { id, at: buffer.len() as u32, end: 0, len: head.len };
+            buffer.extend_from_slice(&head.encode());
+            head
+        };
+        debug_assert!(head.size() <= frame_bytes_max);
+        self.out.put_payload(data);
+        self.last_data.end = self.out.buffer().len() as u32;
     }
 
     /// Everything that is due goes into the output.
@@ -297,6 +318,23 @@ impl Connection {
     fn frame_bytes_max(&self) -> usize {
         self.peer.frame_bytes_max.min(self.limits.frame_send_bytes_max) as usize
     }
+}
+
+/// Where the last DATA frame stands in the output, as long as nothing is written behind it.
+#[derive(Copy, Clone, Debug)]
+pub(super) struct LastData {
+    /// Its stream; 0: there is none.
+    id: u32,
+    /// Where its head begins in the contiguous part of the output.
+    at: u32,
+    /// Where that part ended when it was written: if it still does, nothing came after.
+    end: u32,
+    /// The length its head says.
+    len: u32,
+}
+
+impl LastData {
+    pub(super) const NONE: LastData = LastData { id: 0, at: 0, end: 0, len: 0 };
 }
 
 /// Whether these are the headers of a 1xx response.

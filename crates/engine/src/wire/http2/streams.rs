@@ -109,9 +109,9 @@ impl Streams {
         *self = Streams::new();
     }
 
-    /// With no stream open: gives memory back beyond a few slots.
+    /// With no stream open: gives all memory back.
     pub(super) fn shrink(&mut self) {
-        if self.open == 0 && self.slots.len() > SLOTS_KEPT {
+        if self.open == 0 {
             self.clear();
         }
     }
@@ -338,9 +338,6 @@ impl Index {
 fn home(id: u32, mask: usize) -> usize {
     (id.wrapping_mul(0x9e37_79b9) >> 16) as usize & mask
 }
-
-/// Slots kept by a connection without streams.
-const SLOTS_KEPT: usize = 2;
 
 /// Queue capacity kept by a vacant slot.
 const QUEUE_KEPT: usize = 4;

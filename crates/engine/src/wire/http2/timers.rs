@@ -1,6 +1,6 @@
 //! The moments a connection waits for, and what happens when they come.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::connection::{Connection, Farewell, Phase, Role};
 use super::event::{ConnectionError, TimedOut};
@@ -14,6 +14,12 @@ use crate::time::{after, earliest, jittered};
 pub(super) struct Timers {
     /// The last bytes from the peer.
     received: Instant,
+    /// The last output that was taken.
+    sent: Instant,
+    /// When to look whether it has been quiet. It is not moved by every byte: that would cost the driver a timer.
+    quiet: Option<Instant>,
+    /// Bytes came since memory was given back.
+    grown: bool,
     /// Since when at least one stream is open.
     active_since: Option<Instant>,
     /// Since when none is.
@@ -38,6 +44,9 @@ pub(super) struct Timers {
     pub(super) drain: Option<Instant>,
 }
 
+/// After so long without a byte either way memory is given back.
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Payload of keepalive pings.
 pub(super) const PING_KEEPALIVE: [u8; 8] = *b"keepaliv";
 
@@ -46,6 +55,9 @@ impl Timers {
         let age_max = limits.age_max.filter(|_| role == Role::Server);
         Timers {
             received: now,
+            sent: now,
+            quiet: None,
+            grown: true,
             active_since: None,
             idle_since: Some(now),
             handshake: after(now, limits.handshake_timeout),
@@ -65,6 +77,24 @@ impl Timers {
     pub(super) fn received(&mut self, now: Instant) {
         self.received = now;
         self.ping_since = None;
+        self.grown = true;
+    }
+
+    /// Output was taken.
+    #[inline]
+    pub(super) fn sent(&mut self, now: Instant) {
+        self.sent = now;
+        self.write_since = Some(now);
+        self.grown = true;
+    }
+
+    /// All output has been written.
+    #[inline]
+    pub(super) fn rested(&mut self, now: Instant) {
+        self.write_since = None;
+        if self.grown && self.quiet.is_none() {
+            self.quiet = after(now, QUIET);
+        }
     }
 
     /// Keeps the times of activity and idleness.
@@ -83,6 +113,8 @@ impl Timers {
 
     /// Nothing is waited for any more.
     pub(super) fn stop(&mut self) {
+        self.quiet = None;
+        self.grown = false;
         self.active_since = None;
         self.idle_since = None;
         self.handshake = None;
@@ -131,6 +163,7 @@ impl Timers {
         next = earliest(next, self.window(limits));
         next = earliest(next, self.grace);
         next = earliest(next, self.drain);
+        next = earliest(next, self.quiet);
         if settled {
             next = earliest(next, self.keepalive(limits));
         }
@@ -183,6 +216,16 @@ impl Connection {
         }
         if due(self.timers.drain) {
             self.say_last();
+        }
+        if due(self.timers.quiet) {
+            let quiet = after(self.timers.sent.max(self.timers.received), QUIET);
+            if due(quiet) {
+                self.timers.quiet = None;
+                self.timers.grown = false;
+                self.shrink();
+            } else {
+                self.timers.quiet = quiet;
+            }
         }
         self.settle(now);
     }
