@@ -1,6 +1,6 @@
 //! `polywire describe`.
 
-use polywire_proto::{Declaration, DeclarationKind};
+use polywire_proto::{Described, SymbolKind};
 use serde_json::value::RawValue;
 
 use crate::{
@@ -54,17 +54,17 @@ pub(crate) async fn run(arguments: DescribeArguments, output: Output) -> Result<
 }
 
 fn describe(descriptors: &Descriptors, symbol: &str, output: Output) -> Result<(), Failure> {
-    let declaration = declaration(descriptors, symbol)?;
+    let Described { kind, full_name, file, package, source } = described(descriptors, symbol)?;
     if output.is_json() {
-        return event(symbol, &declaration, output);
+        let event = Event::Declaration { symbol: &full_name, kind: kind.name(), file: &file, source: &source };
+        return output.event(&event);
     }
-    let Declaration { kind, file, package, source } = &declaration;
-    output.result(&format!("// {symbol}: {} in {file}", kind.name()))?;
+    output.result(&format!("// {full_name}: {} in {file}", kind.name()))?;
     if !package.is_empty() {
         output.result(&format!("package {package};\n\n"))?;
     }
-    output.result(source)?;
-    if *kind != DeclarationKind::Method {
+    output.result(&source)?;
+    if kind != SymbolKind::Method {
         return Ok(());
     }
     // Who asks for a method wants to call it.
@@ -72,25 +72,16 @@ fn describe(descriptors: &Descriptors, symbol: &str, output: Output) -> Result<(
     let mut shown = Vec::new();
     for message in [method.request().full_name(), method.response().full_name()] {
         if !shown.contains(&message) {
-            output.result(&format!("\n{}", self::declaration(descriptors, message)?.source))?;
+            output.result(&format!("\n{}", described(descriptors, message)?.source))?;
             shown.push(message);
         }
     }
     Ok(())
 }
 
-fn event(symbol: &str, declaration: &Declaration, output: Output) -> Result<(), Failure> {
-    output.event(&Event::Declaration {
-        symbol,
-        kind: declaration.kind.name(),
-        file: &declaration.file,
-        source: &declaration.source,
-    })
-}
-
-fn declaration(descriptors: &Descriptors, symbol: &str) -> Result<Declaration, Failure> {
-    let declaration = descriptors.pool().files().declaration(symbol);
-    declaration.ok_or_else(|| Failure::new(format!("the file that should declare {symbol} does not")))
+fn described(descriptors: &Descriptors, symbol: &str) -> Result<Described, Failure> {
+    let described = descriptors.pool().describe(symbol);
+    described.ok_or_else(|| Failure::new(format!("the file that should declare {symbol} does not")))
 }
 
 async fn template(descriptors: &mut Descriptors, symbol: &str, output: Output) -> Result<(), Failure> {
@@ -98,10 +89,10 @@ async fn template(descriptors: &mut Descriptors, symbol: &str, output: Output) -
     let pool = descriptors.pool();
     let message = pool.message(&symbol).or_else(|| pool.method(&symbol).map(|method| method.request().clone()));
     let Some(message) = message else {
-        let kind = declaration(descriptors, &symbol)?.kind.name();
-        return Err(Failure::usage(format!(
-            "{symbol} is a {kind}; templates are of messages, or of a method's request"
-        )));
+        let Described { kind, full_name, .. } = described(descriptors, &symbol)?;
+        let kind = kind.name();
+        let what = if full_name == symbol { format!("a {kind}") } else { format!("part of the {kind} {full_name}") };
+        return Err(Failure::usage(format!("{symbol} is {what}; templates are of messages, or of a method's request")));
     };
     let json = message.json_template();
     if !output.is_json() {

@@ -168,7 +168,7 @@ impl Descriptors {
         }
         self.know_all().await?;
         let names = self.pool.files().declared();
-        let names = || names.iter().map(String::as_str);
+        let names = || names.iter().copied();
         match ending_in(&dotted, names())[..] {
             [only] => Ok(only.to_owned()),
             [] => {

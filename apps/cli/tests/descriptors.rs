@@ -59,8 +59,15 @@ fn declarations_are_described_as_source() {
     }
     let ran = polywire(&[&["describe", "Echo.Expand"][..], &FILE].concat()).exits(0);
     let reply = "// What is said back.\nmessage EchoReply {\n  // The text.\n  string text = 1;\n}\n";
-    let rpc = "// The text, as often as asked.\nrpc Expand(EchoRequest) returns (stream EchoReply);\n";
+    let rpc = "// The text, as often as asked.\nrpc Expand(polywire.test.v1.EchoRequest) returns (stream polywire.test.v1.EchoReply);\n";
     assert!(ran.stdout.ends_with(&format!("{rpc}\n{REQUEST}\n{reply}")), "{}", ran.stdout);
+    // A field says little without its neighbours.
+    polywire(&[&["describe", "polywire.test.v1.EchoRequest.text"][..], &FILE].concat())
+        .exits(0)
+        .prints(&format!("{head}{REQUEST}"));
+    polywire(&[&["describe", "polywire.test.v1.EchoRequest.text", "--template"][..], &FILE].concat()).exits(2).says(&[
+        "polywire.test.v1.EchoRequest.text is part of the message polywire.test.v1.EchoRequest; templates are",
+    ]);
 }
 
 #[test]

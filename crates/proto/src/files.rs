@@ -11,9 +11,17 @@ use crate::{
 pub struct Files {
     files: Vec<File>,
     by_name: HashMap<String, usize>,
-    by_symbol: HashMap<String, usize>,
+    by_symbol: HashMap<String, Symbol>,
     by_extension: BTreeMap<(String, i32), usize>,
     services: Vec<String>,
+}
+
+/// What a full name leads to.
+#[derive(Clone, Copy, Debug)]
+struct Symbol {
+    file: usize,
+    /// Whether it is a service, a method, a message or an enum.
+    is_whole: bool,
 }
 
 /// A file of descriptors.
@@ -67,6 +75,14 @@ impl Files {
         self.services.iter().map(String::as_str)
     }
 
+    /// The full names of all services, methods, messages and enums, sorted.
+    pub fn declared(&self) -> Vec<&str> {
+        let whole = self.by_symbol.iter().filter(|(_, symbol)| symbol.is_whole);
+        let mut names: Vec<_> = whole.map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// The file of this name (`orders/v1/orders.proto`).
     pub fn by_name(&self, name: &str) -> Option<&File> {
         Some(&self.files[*self.by_name.get(name)?])
@@ -75,7 +91,7 @@ impl Files {
     /// The file that declares this full name: of a service, a method, a message, a field, a oneof, an enum, a value of an enum
     /// or an extension.
     pub fn containing(&self, symbol: &str) -> Option<&File> {
-        Some(&self.files[*self.by_symbol.get(symbol)?])
+        Some(&self.files[self.by_symbol.get(symbol)?.file])
     }
 
     /// The file that declares the extension of a message (by full name) with this number.
@@ -156,12 +172,14 @@ impl Symbols<'_> {
     }
 
     fn message(&mut self, scope: &str, message: &DescriptorProto) {
-        let name = self.declare(scope, message.name.as_deref());
+        // Nobody wrote the entries of a map as a message.
+        let is_map_entry = message.options.as_option().and_then(|options| options.map_entry).unwrap_or(false);
+        let name = self.enter(scope, message.name.as_deref(), !is_map_entry);
         for field in &message.field {
-            self.declare(&name, field.name.as_deref());
+            self.enter_part(&name, field.name.as_deref());
         }
         for oneof in &message.oneof_decl {
-            self.declare(&name, oneof.name.as_deref());
+            self.enter_part(&name, oneof.name.as_deref());
         }
         for enumeration in &message.enum_type {
             let enumeration_name = self.declare(&name, enumeration.name.as_deref());
@@ -176,23 +194,31 @@ impl Symbols<'_> {
     /// The values of an enum are declared beside it; many look for them inside, so both names lead to the file.
     fn values(&mut self, name: &str, scope: &str, enumeration: &crate::EnumDescriptorProto) {
         for value in &enumeration.value {
-            self.declare(scope, value.name.as_deref());
-            self.declare(name, value.name.as_deref());
+            self.enter_part(scope, value.name.as_deref());
+            self.enter_part(name, value.name.as_deref());
         }
     }
 
     fn extensions(&mut self, scope: &str, extensions: &[crate::FieldDescriptorProto]) {
         for extension in extensions {
-            self.declare(scope, extension.name.as_deref());
+            self.enter_part(scope, extension.name.as_deref());
             let extended = extension.extendee.as_deref().unwrap_or_default().trim_start_matches('.').to_owned();
             self.files.by_extension.entry((extended, extension.number.unwrap_or_default())).or_insert(self.index);
         }
     }
 
     fn declare(&mut self, scope: &str, name: Option<&str>) -> String {
+        self.enter(scope, name, true)
+    }
+
+    fn enter_part(&mut self, scope: &str, name: Option<&str>) {
+        self.enter(scope, name, false);
+    }
+
+    fn enter(&mut self, scope: &str, name: Option<&str>, is_whole: bool) -> String {
         let name = name.unwrap_or_default();
         let full_name = if scope.is_empty() { name.to_owned() } else { format!("{scope}.{name}") };
-        self.files.by_symbol.entry(full_name.clone()).or_insert(self.index);
+        self.files.by_symbol.entry(full_name.clone()).or_insert(Symbol { file: self.index, is_whole });
         full_name
     }
 }

@@ -27,7 +27,6 @@ mod json;
 mod plugin;
 mod pool;
 mod print;
-mod source;
 
 pub use buffa_descriptor::generated::descriptor::{
     DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
@@ -48,4 +47,3 @@ pub use self::json::{JsonError, JsonOptions, JsonValues};
 pub use self::plugin::run_plugin;
 pub use self::pool::{MessageType, MethodType, Pool};
 pub use self::print::{Described, SymbolKind};
-pub use self::source::{Declaration, DeclarationKind};

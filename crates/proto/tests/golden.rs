@@ -142,6 +142,16 @@ fn declarations_are_described_as_source() {
         "google.api.http",
         "described.Nested.Inner.Deep",
     ];
+    let line = pool.describe("shop.v1.Order.Line").unwrap();
+    assert_eq!((line.file.as_str(), line.package.as_str()), ("shop/v1/orders.proto", "shop.v1"));
+    let declared = pool.files().declared();
+    assert!(
+        ["shop.v1.Orders", "shop.v1.Orders.Create", "shop.v1.Order.Line"].iter().all(|name| declared.contains(name))
+    );
+    assert!(!declared.iter().any(|name| name.ends_with("Entry") || name.ends_with(".STATE_OPEN")), "{declared:?}");
+    for name in declared {
+        assert_eq!(pool.describe(name).unwrap().full_name, name);
+    }
     let all: Vec<_> = symbols.into_iter().map(described).collect();
     check("described/symbols.txt", &all.join("\n"));
     assert!(pool.describe("shop.v1.Nothing").is_none());

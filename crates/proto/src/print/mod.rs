@@ -51,6 +51,10 @@ pub struct Described {
     pub kind: SymbolKind,
     /// Its full name; for a field or a value that of the message or enum around it.
     pub full_name: String,
+    /// The name of its file.
+    pub file: String,
+    /// The package of its file; may be empty.
+    pub package: String,
     /// Its source, with comments when the descriptors have them. All types have their full names.
     pub source: String,
 }
@@ -62,7 +66,8 @@ impl Pool {
         let file = self.files().containing(&symbol)?.descriptor();
         let mut printer = Printer::new(self, file);
         let (kind, full_name) = printer.find(&symbol)?;
-        Some(Described { kind, full_name, source: printer.out })
+        let package = text(&file.package).to_owned();
+        Some(Described { kind, full_name, file: text(&file.name).to_owned(), package, source: printer.out })
     }
 
     /// The whole of a file, by its name.
