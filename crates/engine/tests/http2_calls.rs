@@ -131,6 +131,7 @@ fn a_command_on_a_stale_key_does_nothing() {
     let mut pair = Pair::connected();
     let (key, theirs) = pair.open_both(true);
     pair.client.connection.reset(key, Reason::CANCEL);
+    pair.run();
     let (again, _) = pair.open_both(true);
     assert_eq!(key.index(), again.index(), "the slot is in use again");
     let client = &mut pair.client.connection;
@@ -142,6 +143,20 @@ fn a_command_on_a_stale_key_does_nothing() {
     assert!(!pair.server.connection.send_headers(theirs, &response(), None, true));
     assert_eq!(pair.server.resets(), [(1, Reason::CANCEL, true, false)]);
     assert_eq!(pair.client.connection.streams_open(), 1);
+}
+
+#[test]
+fn a_slot_is_not_reused_before_its_events_are_taken() {
+    let mut raw = Raw::client(Limits::default());
+    let first = raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
+    let answer = Frame::new(HEADERS, END_HEADERS | END_STREAM, 1, &[0x88]).bytes();
+    raw.peer.connection.handle_bytes(raw.now, answer.into());
+    assert_eq!(raw.peer.connection.streams_open(), 0);
+    let second = raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
+    assert_ne!(first.index(), second.index(), "the end of the first has not been reported");
+    raw.take_output();
+    let third = raw.peer.connection.open(raw.now, &request(), None, true).unwrap();
+    assert_eq!(first.index(), third.index());
 }
 
 #[test]

@@ -361,6 +361,37 @@ fn an_initial_window_below_the_default_holds_from_the_acknowledgement_on() {
 }
 
 #[test]
+fn frames_are_no_larger_than_either_side_wants() {
+    for (theirs, ours, expected) in [(16_384, 65_536, 16_384), (100_000, 65_536, 65_536), (100_000, 2_000, 2_000)] {
+        let mut raw = Raw::server(Limits { frame_send_bytes_max: ours, ..Limits::default() });
+        raw.frame(SETTINGS, 0, 0, &[&[0, 5][..], &u32::to_be_bytes(theirs), &[0, 4, 0x7f, 0, 0, 0]].concat());
+        raw.window_update(0, 1 << 30);
+        raw.request(1, true);
+        let key = raw.peer.keys()[0];
+        raw.peer.connection.send_headers(key, &response(), None, false);
+        raw.peer.connection.send_data(key, zeros(1 << 20), true);
+        let longest = raw.frames().iter().map(|frame| frame.payload.len()).max();
+        assert_eq!(longest, Some(expected));
+    }
+}
+
+#[test]
+fn a_transmit_is_about_as_large_as_one_write() {
+    use polywire_engine::Transmit;
+    let mut pair = Pair::with(Limits { transmit_bytes_max: 100_000, ..Limits::default() }, Limits::default());
+    let (key, _) = pair.open_both(false);
+    pair.client.connection.send_data(key, zeros(1 << 20), true);
+    let mut writes = 0;
+    let mut out = Transmit::default();
+    while pair.client.connection.poll_transmit(pair.now, &mut out) {
+        assert!(out.len() <= 100_000 + 16_384 + 9, "{}", out.len());
+        out.clear();
+        writes += 1;
+    }
+    assert_eq!(writes, (1 << 20) / 100_000);
+}
+
+#[test]
 fn a_large_payload_goes_out_uncopied() {
     use polywire_engine::Transmit;
     let mut pair = Pair::connected();

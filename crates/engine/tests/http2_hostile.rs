@@ -69,13 +69,14 @@ fn a_client_that_cancels_half_of_its_calls_is_no_attacker() {
 #[test]
 fn resets_we_are_made_to_send_count_the_same() {
     type Provoke = fn(&mut Raw, u32);
-    let provocations: [(&str, Provoke); 5] = [
+    let provocations: [(&str, Provoke); 6] = [
         ("window update of zero", |raw, id| raw.window_update(id, 0)),
         ("window overflow", |raw, id| raw.window_update(id, i32::MAX as u32)),
         ("short priority", |raw, id| raw.frame(PRIORITY, 0, id, &[0; 4])),
         ("self-dependent priority", |raw, id| {
             raw.frame(PRIORITY, 0, id, &[&id.to_be_bytes()[..], &[0]].concat());
         }),
+        ("headers after the end", |raw, id| raw.headers(id, &[("a", "b")], true)),
         ("data after the end", |raw, id| raw.frame(DATA, 0, id, b"x")),
     ];
     for (name, provoke) in provocations {
@@ -270,6 +271,24 @@ fn a_header_bomb_costs_a_stream_and_then_the_connection() {
     bomb.extend(vec![0xbe; 16_000]); // 48 MB decoded
     raw.frame(HEADERS, END_HEADERS | END_STREAM, 5, &bomb);
     assert_eq!(raw.go_away(), CALM);
+}
+
+#[test]
+fn a_table_resized_in_every_block_is_only_a_nuisance() {
+    let mut raw = Raw::server(Limits::default());
+    for n in 0..5_000 {
+        // Size 0, then 4,096, then a request with a field for the table.
+        let mut block = vec![0x20, 0x3f, 0xe1, 0x1f];
+        block.extend(PLAIN);
+        block.extend([0x40, 1, b'a', 1, b'b']);
+        raw.frame(HEADERS, END_HEADERS | END_STREAM, id(n), &block);
+        let key = *raw.peer.keys().last().unwrap();
+        raw.peer.connection.send_headers(key, &response(), None, true);
+        raw.peer.take();
+    }
+    assert_eq!(raw.peer.closed(), None);
+    raw.frame(HEADERS, END_HEADERS | END_STREAM, 10_001, &[0x20, 0x20, 0x20, 0x82, 0x86, 0x84]);
+    assert_eq!(raw.go_away(), Some(Reason::COMPRESSION_ERROR), "two updates a block are enough");
 }
 
 #[test]

@@ -207,7 +207,11 @@ impl Connection {
     /// What is to be reported next.
     #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() {
+            self.streams.reuse();
+        }
+        event
     }
 
     /// Appends what is to be written, at most about `transmit_bytes_max`. False: nothing to send.

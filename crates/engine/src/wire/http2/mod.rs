@@ -1,6 +1,28 @@
 //! HTTP/2 (RFC 9113) without I/O, client and server.
 //!
-//! [`Connection`] takes bytes and gives [`Event`]s; it takes commands and gives bytes.
+//! [`Connection`] takes bytes, time and commands and gives bytes and [`Event`]s. What it promises:
+//!
+//! - It never fails and never panics on input. A peer that breaks a rule loses the stream (RST_STREAM, [`Event::Reset`])
+//!   or the connection (GOAWAY, [`Event::Closed`]), as the standard says.
+//! - It never waits for a peer without a limit, and holds, answers and computes no more for one than
+//!   [`Limits`](crate::Limits) say. Attacks that have a name are tests in `tests/http2_hostile.rs`.
+//! - What is large is not copied, neither in nor out. What is small is written at once, straight into the output.
+//!
+//! Left out: server push (refused) and priorities (checked for form, then ignored, as RFC 9113 §5.3.2 allows).
+//!
+//! | file | idea |
+//! |---|---|
+//! | `connection` | the public face; how a connection begins and ends |
+//! | `receive` | bytes → frames; each kind of frame |
+//! | `requests` | header blocks → requests, responses, trailers |
+//! | `send` | headers and data → frames; streams take turns |
+//! | `timers` | what is waited for, and what happens when it does not come |
+//! | `stream`, `streams` | the state of one stream; the table of the open ones |
+//! | `past` | what is remembered of the closed ones |
+//! | `flow` | the connection's receive window; how windows grow |
+//! | `guard`, `pings` | what is counted against floods |
+//! | `settings`, `frame`, `reason`, `event` | words of the wire and of the face |
+//! | `well_formed`, `headers`, `hpack` | fields: the rules, the list, the compression |
 
 mod connection;
 mod event;

@@ -21,7 +21,8 @@ impl StreamId {
 
 /// Names a stream in O(1): `index` is a small dense number that is reused, `id` tells generations apart.
 ///
-/// A key outlives its stream harmlessly: commands on a stale key are ignored.
+/// A key outlives its stream harmlessly: commands on a stale key are ignored. An index is reused only after all
+/// events about its former stream have been taken.
 #[derive(Copy, Clone, PartialEq, Eq, Hash, Debug)]
 pub struct StreamKey {
     pub(super) index: u32,

@@ -6,13 +6,16 @@ use super::stream::{List, NONE, Side, Stream, StreamId, StreamKey, UNKNOWN_LENGT
 
 /// The table of open streams.
 ///
-/// A stream lives in a slot that is reused as soon as it closes. A small index finds the slot of an id; the last
-/// one found is remembered, because HEADERS and DATA of one call come together.
+/// A stream lives in a slot that is free as soon as it closes, and reused once the events about it have been taken:
+/// whoever keeps something by [`StreamKey::index`] never meets two streams in one place. A small index finds the slot
+/// of an id; the last one found is remembered, because HEADERS and DATA of one call come together.
 #[derive(Debug)]
 pub(super) struct Streams {
     slots: Vec<Stream>,
     /// First vacant slot; the others follow by `next`.
     vacant: u32,
+    /// The same for slots about which events may still wait, and the last of them.
+    left: Links,
     open: u32,
     index: Index,
     last_found: (u32, u32),
@@ -27,6 +30,7 @@ impl Streams {
         Streams {
             slots: Vec::new(),
             vacant: NONE,
+            left: Links::EMPTY,
             open: 0,
             index: Index::new(),
             last_found: (0, NONE),
@@ -82,7 +86,7 @@ impl Streams {
         StreamKey { index: slot, id: StreamId(id) }
     }
 
-    /// Frees the slot at once. What was queued is dropped; its size comes back.
+    /// Frees the slot. What was queued is dropped; its size comes back.
     pub(super) fn remove(&mut self, key: StreamKey) -> usize {
         self.unlink(key.index);
         let stream = &mut self.slots[key.index as usize];
@@ -92,16 +96,29 @@ impl Streams {
             self.last_found = (0, NONE);
         }
         stream.id = 0;
-        stream.next = self.vacant;
+        stream.next = self.left.first;
+        if self.left.first == NONE {
+            self.left.last = key.index;
+        }
+        self.left.first = key.index;
         if stream.queue.capacity() > QUEUE_KEPT {
             stream.queue = VecDeque::new();
         } else if !stream.queue.is_empty() {
             stream.queue.clear();
         }
         let dropped = std::mem::take(&mut stream.queued_bytes);
-        self.vacant = key.index;
         self.open -= 1;
         dropped
+    }
+
+    /// All events have been taken: the slots of closed streams may be used again.
+    #[inline]
+    pub(super) fn reuse(&mut self) {
+        if self.left.first != NONE {
+            self.slots[self.left.last as usize].next = self.vacant;
+            self.vacant = self.left.first;
+            self.left = Links::EMPTY;
+        }
     }
 
     /// Drops all streams and their memory.
@@ -354,6 +371,9 @@ mod tests {
         let mut id = 1;
         for _ in 0..20_000 {
             draw = draw.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            if draw & 0x1f == 0 {
+                streams.reuse();
+            }
             if live.len() < 200 && draw >> 31 == 0 || live.is_empty() {
                 // Steps of 512 all want the same place.
                 id += if draw & 0x100 == 0 { 2 } else { 512 };
@@ -378,9 +398,12 @@ mod tests {
         let first = streams.insert(1, 0, 0);
         streams.remove(first);
         let second = streams.insert(3, 0, 0);
-        assert_eq!(first.index(), second.index());
+        assert_ne!(first.index(), second.index(), "events about the first may still wait");
+        streams.reuse();
+        let third = streams.insert(5, 0, 0);
+        assert_eq!(first.index(), third.index());
         assert!(streams.get(first).is_none());
-        assert!(streams.get(second).is_some());
+        assert!(streams.get(third).is_some());
     }
 
     #[test]
