@@ -62,7 +62,7 @@ async fn metadata_travels_both_ways() {
     let (_server, echo) = in_memory(Server::new());
     let response = echo.unary(say("x")).metadata("x-echo", "value").with_metadata().await.unwrap();
     assert_eq!(response.leading.get("x-echo"), Some("value"));
-    assert_eq!(response.trailing.get_bin("x-echo-bin"), Some(&b"value"[..]));
+    assert_eq!(response.trailing.binary("x-echo-bin"), Some(&b"value"[..]));
     let error = echo.unary(say("x")).metadata("Not Valid", "value").await.unwrap_err();
     assert_eq!(error.code(), Code::Internal);
 }

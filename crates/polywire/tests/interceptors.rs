@@ -177,7 +177,7 @@ async fn metadata_and_status_pass_through_the_chain_of_a_client() {
     let (_server, echo) = between(Server::new(), Change);
     let response = echo.unary(say("a")).with_metadata().await.unwrap();
     assert_eq!(response.leading.get("x-echo"), Some("from the interceptor"));
-    assert_eq!(response.trailing.get_bin("x-echo-bin"), Some(&b"from the interceptor"[..]));
+    assert_eq!(response.trailing.binary("x-echo-bin"), Some(&b"from the interceptor"[..]));
     assert_eq!(echo.unary(EchoRequest { code: 5, ..say("a") }).await.unwrap_err(), Status::aborted("a"));
     let mut replies = echo.expand(EchoRequest { code: 5, times: 1, ..say("a") }).await.unwrap();
     assert!(replies.next().await.unwrap().is_some());

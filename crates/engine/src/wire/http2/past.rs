@@ -46,6 +46,7 @@ impl Past {
     pub(super) fn reset(&mut self, id: u32, remembered: usize) {
         while self.resets.len() >= remembered {
             let Some(oldest) = self.resets.pop_front() else {
+                self.forgotten = self.forgotten.max(id);
                 return;
             };
             self.forgotten = self.forgotten.max(oldest);
@@ -131,5 +132,13 @@ mod tests {
         assert_eq!(past.fate(5), Fate::Reset);
         assert_eq!(past.fate(7), Fate::Reset);
         assert_eq!(past.fate(9), Fate::Closed);
+    }
+
+    #[test]
+    fn a_past_that_remembers_no_reset_knows_that_it_forgot() {
+        let mut past = Past::new();
+        past.open(1);
+        past.reset(1, 0);
+        assert_eq!(past.fate(1), Fate::Forgotten);
     }
 }

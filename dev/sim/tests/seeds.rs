@@ -1,0 +1,29 @@
+//! Random programs by seed. A seed that once failed stays here by its number.
+
+use polywire_sim::{Outcome, play_seed};
+
+fn play(seeds: impl IntoIterator<Item = u64>) -> Outcome {
+    let mut sum = Outcome::default();
+    for seed in seeds {
+        match play_seed(seed) {
+            Ok(outcome) => sum += outcome,
+            Err(failure) => panic!("seed {seed}: {failure}"),
+        }
+    }
+    sum
+}
+
+#[test]
+fn two_engines_agree_whatever_they_are_told() {
+    let sum = play(1..=200);
+    assert!(sum.streams_complete > 200, "the programs achieve something: {sum:?}");
+    assert!(sum.bytes > 10 << 20, "and move bytes: {sum:?}");
+}
+
+#[test]
+fn a_seed_gives_the_same_run_twice() {
+    for seed in 1..=5 {
+        let [one, two] = [0; 2].map(|_| play([seed]));
+        assert_eq!(format!("{one:?}"), format!("{two:?}"));
+    }
+}
