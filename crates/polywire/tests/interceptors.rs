@@ -16,7 +16,7 @@ use polywire::{
     Call, Channel, Code, Interceptor, Next, Reply, Server, ServerHandle, Status, codegen::buffa::Message as _,
     current_deadline,
 };
-use shared::{EchoClient, EchoReply, EchoRequest, EchoServer, Echoer, in_memory, say};
+use shared::{EchoClient, EchoReply, EchoRequest, EchoServer, Echoer, in_memory, say, until};
 
 /// A server and a client, each with interceptors of its own.
 fn between(server: Server, client: impl Interceptor) -> (ServerHandle, EchoClient) {
@@ -32,7 +32,7 @@ async fn codes(echo: &EchoClient) -> [Code; 4] {
     fn code<T>(result: Result<T, Status>) -> Code {
         result.err().map_or(Code::Ok, |status| status.code())
     }
-    let mut expanded = echo.expand(&say("a")).await.unwrap();
+    let mut expanded = echo.expand(say("a")).await.unwrap();
     let (sender, collected) = echo.collect().await.unwrap();
     sender.close();
     let (sender, mut chat) = echo.chat().await.unwrap();
@@ -152,7 +152,7 @@ async fn an_interceptor_of_a_client_can_answer_itself() {
     assert_eq!((response.leading.get("x-cache"), response.trailing.get("x-age")), (Some("hit"), Some("7")));
     let (_requests, reply) = echo.collect().await.unwrap();
     assert_eq!(reply.await.unwrap().text, "cached");
-    let mut replies = echo.expand(&say("a")).await.unwrap();
+    let mut replies = echo.expand(say("a")).await.unwrap();
     assert_eq!(replies.next().await.unwrap().unwrap().text, "cached");
     assert_eq!(replies.next().await.unwrap(), None);
     assert_eq!(server.calls_started(), 0);
@@ -223,9 +223,7 @@ async fn a_message_that_an_interceptor_refuses_ends_the_call_on_either_side() {
             assert!(replies.next().await.unwrap().is_some());
             let _ = requests.send(say("b")).await;
             assert_eq!(replies.next().await.unwrap_err(), Status::out_of_range("one is enough"));
-            while server.calls_open() > 0 {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
+            until(|| server.calls_open() == 0).await;
         }
     }
 }
@@ -257,7 +255,7 @@ async fn an_interceptor_is_stopped_by_the_deadline_and_when_the_caller_goes() {
         let error = echo.unary(say("a")).timeout(Duration::from_secs(1)).await.unwrap_err();
         assert_eq!(error.code(), Code::DeadlineExceeded);
         hang.0.store(false, Ordering::Relaxed);
-        let replies = echo.expand(&say("a")).timeout(Duration::from_secs(3600)).await.unwrap();
+        let replies = echo.expand(say("a")).timeout(Duration::from_secs(3600)).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert!(!hang.0.load(Ordering::Relaxed));
         drop(replies);

@@ -10,14 +10,8 @@ use polywire::{
     Channel, ChannelState, Code, Limits, Server,
     limits::{Keepalive, PingPolicy},
 };
-use shared::{EchoClient, EchoRequest, EchoServer, Echoer, in_memory, on_tcp, say};
+use shared::{EchoClient, EchoRequest, EchoServer, Echoer, in_memory, on_tcp, say, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn a_drain_lets_calls_in_progress_finish() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use polywire::{Call, Channel, Code, Compression, CompressionSet, Interceptor, Limits, Next, Reply, Server, Status};
-use shared::{EchoClient, EchoRequest, in_memory, say};
+use shared::{EchoClient, EchoRequest, in_memory, say, until};
 
 #[tokio::test(start_paused = true)]
 async fn one_call_too_many_is_resource_exhausted_and_the_count_goes_back() {
@@ -135,13 +135,7 @@ async fn calls_that_are_dropped_at_any_moment_leave_nothing_behind() {
         }
         assert_eq!(server.calls_open(), 16);
         drop(streams);
-        for _ in 0..10_000 {
-            if server.calls_open() == 0 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        assert_eq!(server.calls_open(), 0);
+        until(|| server.calls_open() == 0).await;
     }
 }
 

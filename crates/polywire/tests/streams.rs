@@ -13,7 +13,7 @@ use std::{
 };
 
 use polywire::{Call, Channel, Code, Receiver, Sender, Server, ServerHandle, Status, current_deadline};
-use shared::{EchoClient, EchoReply, EchoRequest, EchoRequestView, EchoServer, EchoService, in_memory, say};
+use shared::{EchoClient, EchoReply, EchoRequest, EchoRequestView, EchoServer, EchoService, in_memory, say, until};
 
 /// Streams without end, counts what it gets rid of, and says when it is stopped.
 #[derive(Default)]
@@ -84,12 +84,6 @@ fn fountain() -> (ServerHandle, EchoClient, Arc<Fountain>) {
     tokio::spawn(bound.serve());
     let channel = Channel::in_memory(&handle).build().unwrap();
     (handle, EchoClient::new(channel), fountain)
-}
-
-async fn until(condition: impl Fn() -> bool) {
-    while !condition() {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
 }
 
 #[tokio::test(start_paused = true)]

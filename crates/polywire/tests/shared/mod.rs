@@ -95,3 +95,14 @@ pub async fn on_tcp(server: Server) -> (ServerHandle, String) {
     tokio::spawn(bound.serve());
     (handle, address)
 }
+
+/// Lets time pass until it is so; a minute at most.
+pub async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..60_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never came to that");
+}
