@@ -19,10 +19,13 @@ pub(super) struct Attack {
     /// What precedes the first step, preface included.
     pub(super) first: Vec<u8>,
     /// Appends the `n`th step.
-    pub(super) step: Box<dyn FnMut(u32, &mut Vec<u8>) + Send>,
+    pub(super) step: Step,
     /// How long the connections are kept after the last step.
     pub(super) hold: Duration,
 }
+
+/// Appends the bytes of one step.
+pub(super) type Step = Box<dyn FnMut(u32, &mut Vec<u8>) + Send>;
 
 /// Methods of the server under test that answer in the ways that attacks need.
 pub(super) struct Paths {
