@@ -27,6 +27,9 @@ pub(super) struct Attack {
     pub(super) hold: Duration,
 }
 
+/// Appends the bytes of one step.
+pub(super) type Step = Box<dyn FnMut(u32, &mut Vec<u8>) + Send>;
+
 /// Methods of the server under test that answer in the ways that attacks need.
 pub(super) struct Paths {
     /// Answers at once.
