@@ -78,7 +78,7 @@ mod tests {
         ];
         let metadata = parse(&entries).unwrap();
         assert_eq!(metadata.get("x-tenant"), Some("acme"));
-        assert_eq!(metadata.get_bin("trace-bin"), Some(&[0, 1, 255][..]));
+        assert_eq!(metadata.binary("trace-bin"), Some(&[0, 1, 255][..]));
         assert_eq!(metadata.get("empty"), Some(""));
         assert_eq!(metadata.get("url"), Some("http://x"));
     }

@@ -11,7 +11,7 @@ use orders::proto::stock::v1::{ListItemsRequest, StockClient};
 use polywire::transport::tls::{CertificateSource, ClientTls, Roots};
 use polywire::{Channel, Code};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_serves_says_where_and_drains_on_a_signal() {
     let directory = tempfile::tempdir().unwrap();
     let mut program = Program::start(directory.path(), &["--listen", "127.0.0.1:0"]);
@@ -30,7 +30,7 @@ async fn it_serves_says_where_and_drains_on_a_signal() {
     assert!(log.contains("draining") && log.contains("ended"), "{log}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orders_are_there_again_after_a_restart_and_the_catalogue_is_not_doubled() {
     let directory = tempfile::tempdir().unwrap();
     for round in 0..2 {
@@ -54,7 +54,7 @@ async fn orders_are_there_again_after_a_restart_and_the_catalogue_is_not_doubled
     }
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_tls_a_caller_shows_its_certificate() {
     let directory = tempfile::tempdir().unwrap();
     let authority = Authority::new();

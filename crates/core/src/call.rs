@@ -59,7 +59,16 @@ impl Call {
     /// A call of a method, as the runtime makes it.
     #[doc(hidden)]
     pub fn new(method: Method, head: Arc<RequestHead>, deadline: Option<Instant>, peer: Arc<Peer>) -> Self {
-        Self { method, head, deadline, peer, answer: None, outgoing: None, message_bytes_max: usize::MAX, extensions: Extensions::default() }
+        Self {
+            method,
+            head,
+            deadline,
+            peer,
+            answer: None,
+            outgoing: None,
+            message_bytes_max: usize::MAX,
+            extensions: Extensions::default(),
+        }
     }
 
     /// Lets leading metadata travel by the queue of a streaming answer.

@@ -87,16 +87,16 @@ impl Metadata {
 
     /// The first text value of a key; `None` also when the value is not text.
     pub fn get(&self, key: &str) -> Option<&str> {
-        self.get_bin(key).and_then(|value| std::str::from_utf8(value).ok())
+        self.binary(key).and_then(|value| std::str::from_utf8(value).ok())
     }
 
     /// The first value of a key as bytes; the way to read a `-bin` key.
-    pub fn get_bin(&self, key: &str) -> Option<&[u8]> {
-        self.get_all(key).next().map(MetadataValue::as_bytes)
+    pub fn binary(&self, key: &str) -> Option<&[u8]> {
+        self.all(key).next().map(MetadataValue::as_bytes)
     }
 
     /// All values of a key, in order.
-    pub fn get_all<'a>(&'a self, key: &str) -> impl Iterator<Item = MetadataValue<'a>> {
+    pub fn all<'a>(&'a self, key: &str) -> impl Iterator<Item = MetadataValue<'a>> {
         self.iter().filter(move |(candidate, _)| *candidate == key).map(|(_, value)| value)
     }
 
@@ -240,12 +240,12 @@ mod tests {
         metadata.append("x-b", "2").unwrap();
         metadata.append("x-a", "3").unwrap();
         metadata.append_bin("x-bin", &[0, 255]).unwrap();
-        let all: Vec<_> = metadata.get_all("x-a").filter_map(MetadataValue::as_str).collect();
+        let all: Vec<_> = metadata.all("x-a").filter_map(MetadataValue::as_str).collect();
         assert_eq!(all, ["1", "3"]);
         assert_eq!(metadata.get("x-b"), Some("2"));
-        assert_eq!(metadata.get_bin("x-bin"), Some(&[0, 255][..]));
+        assert_eq!(metadata.binary("x-bin"), Some(&[0, 255][..]));
         metadata.insert("x-a", "4").unwrap();
-        assert_eq!(metadata.get_all("x-a").count(), 1);
+        assert_eq!(metadata.all("x-a").count(), 1);
         assert!(metadata.remove("x-b"));
         assert_eq!(metadata.len(), 2);
     }

@@ -1,5 +1,7 @@
 //! Connections and servers come and go; calls notice as little as possible.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::time::Duration;
@@ -22,7 +24,7 @@ async fn a_drain_lets_calls_in_progress_finish() {
     let (server, echo) = in_memory(Server::new());
     let unary = {
         let echo = echo.clone();
-        tokio::spawn(async move { echo.unary(&EchoRequest { wait_ms: 3000, ..say("done") }).await })
+        tokio::spawn(async move { echo.unary(EchoRequest { wait_ms: 3000, ..say("done") }).await })
     };
     let (mut requests, mut replies) = echo.chat().await.unwrap();
     requests.send(say("before")).await.unwrap();
@@ -33,7 +35,7 @@ async fn a_drain_lets_calls_in_progress_finish() {
         tokio::spawn(async move { server.drain(Duration::from_secs(60)).await })
     };
     tokio::time::sleep(Duration::from_secs(1)).await;
-    let error = echo.unary(&say("late")).await.unwrap_err();
+    let error = echo.unary(say("late")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
     requests.send(say("during")).await.unwrap();
     assert_eq!(replies.next().await.unwrap().unwrap().text, "during");
@@ -62,14 +64,14 @@ async fn calls_that_outlast_the_drain_are_unavailable() {
 async fn an_idle_connection_is_given_up_and_made_again() {
     let limits = Limits { idle_timeout: Some(Duration::from_secs(60)), ..Limits::default() };
     let (server, echo) = in_memory(Server::new().limits(limits));
-    echo.unary(&say("a")).await.unwrap();
+    echo.unary(say("a")).await.unwrap();
     tokio::time::sleep(Duration::from_secs(50)).await;
     assert_eq!(server.connections_open(), 1);
-    echo.unary(&say("a")).await.unwrap();
+    echo.unary(say("a")).await.unwrap();
     assert_eq!(server.connections_accepted(), 1);
     tokio::time::sleep(Duration::from_secs(80)).await;
     assert_eq!((server.connections_open(), echo.channel().state()), (0, ChannelState::Idle));
-    assert_eq!(echo.unary(&say("again")).await.unwrap().text, "again");
+    assert_eq!(echo.unary(say("again")).await.unwrap().text, "again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -77,7 +79,7 @@ async fn an_old_connection_is_replaced_without_a_call_failing() {
     let limits = Limits { age_max: Some(Duration::from_secs(10)), ..Limits::default() };
     let (server, echo) = in_memory(Server::new().limits(limits));
     for _ in 0..600 {
-        assert_eq!(echo.unary(&EchoRequest { wait_ms: 50, ..say("a") }).await.unwrap().text, "a");
+        assert_eq!(echo.unary(EchoRequest { wait_ms: 50, ..say("a") }).await.unwrap().text, "a");
     }
     assert!((3..=5).contains(&server.connections_accepted()), "{}", server.connections_accepted());
     until(|| server.connections_open() == 1).await;
@@ -106,7 +108,7 @@ async fn a_client_that_pings_too_often_is_told_and_slows_down() {
     let (_requests, mut replies) = echo.chat().await.unwrap();
     let error = replies.next().await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
-    assert_eq!(echo.unary(&say("a")).await.unwrap().text, "a");
+    assert_eq!(echo.unary(say("a")).await.unwrap().text, "a");
 }
 
 #[tokio::test]
@@ -153,18 +155,18 @@ async fn a_channel_finds_its_server_again_after_a_restart() {
     let (server, address) = on_tcp(Server::new()).await;
     let channel = Channel::to(&address).unwrap();
     let echo = EchoClient::new(channel.clone());
-    assert_eq!(echo.unary(&say("a")).await.unwrap().text, "a");
+    assert_eq!(echo.unary(say("a")).await.unwrap().text, "a");
     server.close();
     until(|| server.connections_open() == 0 && channel.connections_open() == 0).await;
-    assert_eq!(echo.unary(&say("b")).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(echo.unary(say("b")).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(channel.state(), ChannelState::TransientFailure);
     let bound = Server::new().add(EchoServer::new(Echoer)).bind(&address).await.unwrap();
     tokio::spawn(bound.serve());
     // The backoff holds for calls that do not wait; those that do come through.
-    let waited = echo.unary(&say("c")).wait_for_ready(true).timeout(Duration::from_secs(60));
+    let waited = echo.unary(say("c")).wait_for_ready(true).timeout(Duration::from_secs(60));
     assert_eq!(waited.await.unwrap().text, "c");
     assert_eq!(channel.state(), ChannelState::Ready);
-    assert_eq!(echo.unary(&say("d")).await.unwrap().text, "d");
+    assert_eq!(echo.unary(say("d")).await.unwrap().text, "d");
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,7 +179,7 @@ async fn attempts_to_connect_come_at_growing_intervals() {
     let before = tokio::time::Instant::now();
     let mut last = String::new();
     while before.elapsed() < Duration::from_secs(60) {
-        let error = echo.unary(&say("")).await.unwrap_err();
+        let error = echo.unary(say("")).await.unwrap_err();
         assert_eq!(error.code(), Code::Unavailable);
         let state = format!("{:?}", echo.channel().state());
         failures += usize::from(last == "Connecting" && state != last);

@@ -1,5 +1,7 @@
 //! Bounds: of calls, messages and metadata, and what compression does about messages.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::{
@@ -29,10 +31,10 @@ async fn one_call_too_many_is_resource_exhausted_and_the_count_goes_back() {
 #[tokio::test(start_paused = true)]
 async fn calls_that_end_in_any_way_are_counted_out() {
     let (server, echo) = in_memory(Server::new());
-    let _ = echo.unary(&EchoRequest { panic: true, ..say("") }).await;
-    let _ = echo.unary(&EchoRequest { code: 3, ..say("") }).await;
-    let _ = echo.unary(&EchoRequest { wait_ms: 5000, ..say("") }).timeout(Duration::from_secs(1)).await;
-    drop(echo.expand(&EchoRequest { times: 100_000, ..say("abc") }).await.unwrap());
+    let _ = echo.unary(EchoRequest { panic: true, ..say("") }).await;
+    let _ = echo.unary(EchoRequest { code: 3, ..say("") }).await;
+    let _ = echo.unary(EchoRequest { wait_ms: 5000, ..say("") }).timeout(Duration::from_secs(1)).await;
+    drop(echo.expand(EchoRequest { times: 100_000, ..say("abc") }).await.unwrap());
     drop(echo.collect().await.unwrap());
     drop(echo.chat().await.unwrap());
     let (mut requests, mut replies) = echo.chat().await.unwrap();
@@ -41,7 +43,7 @@ async fn calls_that_end_in_any_way_are_counted_out() {
     tokio::time::sleep(Duration::from_secs(10)).await;
     assert_eq!(server.calls_open(), 0);
     let (_requests, _replies) = echo.chat().await.unwrap();
-    let waiting = echo.unary(&EchoRequest { wait_ms: 5000, ..say("") });
+    let waiting = echo.unary(EchoRequest { wait_ms: 5000, ..say("") });
     let (error, ()) = tokio::join!(waiting.into_future(), async {
         tokio::time::sleep(Duration::from_secs(1)).await;
         assert_eq!(server.calls_open(), 2);
@@ -57,7 +59,7 @@ async fn more_calls_than_a_connection_takes_open_further_connections() {
     let (server, echo) = in_memory(Server::new().limits(Limits { streams_max: 2, ..Limits::default() }));
     let calls = (0..8).map(|_| {
         let echo = echo.clone();
-        tokio::spawn(async move { echo.unary(&EchoRequest { wait_ms: 1000, ..say("a") }).await })
+        tokio::spawn(async move { echo.unary(EchoRequest { wait_ms: 1000, ..say("a") }).await })
     });
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.unwrap().unwrap().text, "a");
@@ -71,7 +73,7 @@ async fn calls_beyond_all_connections_wait_for_room() {
     let echo = EchoClient::new(Channel::in_memory(&server).connections_max(2).build().unwrap());
     let calls = (0..50).map(|_| {
         let echo = echo.clone();
-        tokio::spawn(async move { echo.unary(&EchoRequest { wait_ms: 1, ..say("a") }).await })
+        tokio::spawn(async move { echo.unary(EchoRequest { wait_ms: 1, ..say("a") }).await })
     });
     for call in calls.collect::<Vec<_>>() {
         assert_eq!(call.await.unwrap().unwrap().text, "a");
@@ -100,9 +102,9 @@ async fn calls_that_are_dropped_at_any_moment_leave_nothing_behind() {
                 let patience = Duration::from_micros(i * 37 % 4000);
                 let call = async {
                     match i % 4 {
-                        0 => drop(echo.unary(&EchoRequest { wait_ms: 2, ..say("a") }).await),
+                        0 => drop(echo.unary(EchoRequest { wait_ms: 2, ..say("a") }).await),
                         1 => {
-                            let mut replies = echo.expand(&EchoRequest { times: 300, ..say("a") }).await.unwrap();
+                            let mut replies = echo.expand(EchoRequest { times: 300, ..say("a") }).await.unwrap();
                             while let Ok(Some(_)) = replies.next().await {}
                         }
                         2 => {
@@ -143,6 +145,24 @@ async fn calls_that_are_dropped_at_any_moment_leave_nothing_behind() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_call_that_had_to_wait_leaves_no_timer_behind() {
+    let (server, _) = in_memory(Server::new().limits(Limits { streams_max: 1, ..Limits::default() }));
+    let echo = EchoClient::new(Channel::in_memory(&server).connections_max(1).build().unwrap());
+    echo.unary(say("a")).await.unwrap();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let calls = (0..100).map(|_| {
+        let echo = echo.clone();
+        tokio::spawn(async move { echo.unary(say("a")).timeout(Duration::from_secs(3600)).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        assert_eq!(call.await.unwrap().unwrap().text, "a");
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(tasks() <= before, "{} tasks more", tasks() - before);
+}
+
 fn short_messages() -> Limits {
     Limits { message_bytes_max: 1000, ..Limits::default() }
 }
@@ -160,7 +180,7 @@ async fn a_request_above_the_limit_is_resource_exhausted() {
     requests.send(&long).await.unwrap();
     assert_eq!(replies.next().await.unwrap_err().code(), Code::ResourceExhausted);
     assert_eq!(server.calls_open(), 0);
-    assert_eq!(echo.unary(&say("a")).await.unwrap().text, "a");
+    assert_eq!(echo.unary(say("a")).await.unwrap().text, "a");
 }
 
 #[tokio::test]
@@ -180,14 +200,14 @@ async fn a_response_above_the_limit_is_resource_exhausted() {
 async fn metadata_above_the_limit_ends_the_call_and_not_the_connection() {
     let (server, echo) = in_memory(Server::new());
     let long = "a".repeat(20_000);
-    let error = echo.unary(&say("a")).metadata("x-long", &long).await.unwrap_err();
+    let error = echo.unary(say("a")).metadata("x-long", &long).await.unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
     // What the server echoes is under its own limit, but above that of this client.
     let limits = Limits { header_list_bytes_max: 1024, ..Limits::default() };
     let picky = EchoClient::new(Channel::in_memory(&server).limits(limits).build().unwrap());
-    let error = picky.unary(&say("a")).metadata("x-echo", &long[..2000]).await.unwrap_err();
+    let error = picky.unary(say("a")).metadata("x-echo", &long[..2000]).await.unwrap_err();
     assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
-    assert_eq!(picky.unary(&say("a")).await.unwrap().text, "a");
+    assert_eq!(picky.unary(say("a")).await.unwrap().text, "a");
     assert_eq!(server.connections_accepted(), 2);
 }
 
@@ -224,8 +244,8 @@ async fn each_message_is_compressed_only_when_it_is_long_and_wanted() {
 async fn a_compression_the_server_does_not_take_is_unimplemented() {
     let accepts = CompressionSet::NONE.with(Compression::Gzip);
     let (_server, echo) = in_memory(Server::new().accept_compressions(accepts));
-    let error = echo.unary(&say("a")).compress(Compression::Zstd).await.unwrap_err();
+    let error = echo.unary(say("a")).compress(Compression::Zstd).await.unwrap_err();
     assert_eq!(error.code(), Code::Unimplemented);
     assert!(error.message().contains("gzip"), "{error}");
-    assert_eq!(echo.unary(&say("a")).compress(Compression::Gzip).await.unwrap().text, "a");
+    assert_eq!(echo.unary(say("a")).compress(Compression::Gzip).await.unwrap().text, "a");
 }

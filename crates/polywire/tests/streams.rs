@@ -1,5 +1,7 @@
 //! Streams that do not go to their end in order.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::{
@@ -99,7 +101,7 @@ async fn a_reader_that_does_not_read_stops_the_writer() {
     let bytes = fountain.sent.load(Ordering::Relaxed) * text.len();
     assert!((500_000..4_000_000).contains(&bytes), "{bytes} bytes were sent to nobody");
     // Others are not held up by it.
-    assert_eq!(echo.unary(&say("")).await.unwrap().text, "None");
+    assert_eq!(echo.unary(say("")).await.unwrap().text, "None");
     for _ in 0..1000 {
         assert_eq!(replies.next().await.unwrap().unwrap().text.len(), text.len());
     }
@@ -139,7 +141,7 @@ async fn a_panic_in_a_streaming_handler_is_internal_behind_what_was_sent() {
     };
     assert_eq!((count, error.code()), (3, Code::Internal));
     until(|| server.calls_open() == 0).await;
-    assert_eq!(echo.unary(&say("")).await.unwrap().text, "None");
+    assert_eq!(echo.unary(say("")).await.unwrap().text, "None");
 }
 
 #[tokio::test(start_paused = true)]
@@ -161,7 +163,7 @@ async fn a_server_may_answer_before_the_client_has_sent_everything() {
     assert_eq!(requests.send(say("more")).await.unwrap_err().code(), Code::Cancelled);
     drop(requests);
     until(|| server.calls_open() == 0).await;
-    assert_eq!(echo.unary(&say("")).await.unwrap().text, "None");
+    assert_eq!(echo.unary(say("")).await.unwrap().text, "None");
     assert_eq!(server.connections_accepted(), 1);
 }
 
@@ -204,7 +206,7 @@ impl EchoService for Relay {
     async fn unary(&self, _call: &mut Call, request: EchoRequestView<'_>) -> Result<EchoReply, Status> {
         // The deadline still holds behind a wait, when the handler has moved to a task of its own.
         tokio::time::sleep(Duration::from_millis(1500)).await;
-        self.0.unary(&EchoRequest { wait_ms: request.wait_ms, ..say("") }).await
+        self.0.unary(EchoRequest { wait_ms: request.wait_ms, ..say("") }).await
     }
 
     async fn expand(&self, _: &mut Call, _: EchoRequestView<'_>, _: Sender<EchoReply>) -> Result<(), Status> {
@@ -231,8 +233,8 @@ fn relay(to: EchoClient) -> EchoClient {
 async fn the_deadline_of_a_call_holds_for_the_calls_its_handler_makes() {
     let (_server, far, _) = fountain();
     let near = relay(far);
-    assert_eq!(near.unary(&say("")).await.unwrap().text, "None");
-    let reply = near.unary(&say("")).timeout(Duration::from_secs(10)).await.unwrap();
+    assert_eq!(near.unary(say("")).await.unwrap().text, "None");
+    let reply = near.unary(say("")).timeout(Duration::from_secs(10)).await.unwrap();
     assert_eq!(reply.text, "Some(8)");
 }
 
@@ -240,7 +242,7 @@ async fn the_deadline_of_a_call_holds_for_the_calls_its_handler_makes() {
 async fn a_cancelled_call_cancels_the_calls_its_handler_made() {
     let (server, far) = in_memory(Server::new());
     let near = relay(far);
-    let call = tokio::spawn(async move { near.unary(&EchoRequest { wait_ms: 3_600_000, ..say("") }).await });
+    let call = tokio::spawn(async move { near.unary(EchoRequest { wait_ms: 3_600_000, ..say("") }).await });
     until(|| server.calls_open() == 1).await;
     call.abort();
     until(|| server.calls_open() == 0).await;

@@ -1,5 +1,7 @@
 //! Ways to a server: Unix sockets, TLS, mutual TLS.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::{fs, path::Path, time::Duration};
@@ -64,7 +66,7 @@ async fn calls_go_over_a_unix_socket() {
     let handle = bound.handle();
     let serving = tokio::spawn(bound.serve());
     let echo = EchoClient::new(Channel::to(&target).unwrap());
-    let response = echo.unary(&say("a")).with_metadata().await.unwrap();
+    let response = echo.unary(say("a")).with_metadata().await.unwrap();
     assert_eq!(response.leading.get("x-address"), Some(&*Address::Unix(None).to_string()));
     handle.drain(Duration::from_secs(5)).await;
     serving.await.unwrap();
@@ -75,11 +77,11 @@ async fn calls_go_over_a_unix_socket() {
 async fn a_certificate_nobody_vouches_for_is_unavailable() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let (_server, address) = on_tcp(Server::new().tls(ServerTls::new(authority.source("localhost")))).await;
-    assert_eq!(secure(&address, ClientTls::new(authority.roots)).unary(&say("a")).await.unwrap().text, "a");
-    let error = secure(&address, ClientTls::new(stranger.roots)).unary(&say("a")).await.unwrap_err();
+    assert_eq!(secure(&address, ClientTls::new(authority.roots)).unary(say("a")).await.unwrap().text, "a");
+    let error = secure(&address, ClientTls::new(stranger.roots)).unary(say("a")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable);
     // Nor does a server under TLS answer in the clear.
-    let error = EchoClient::new(Channel::to(&address).unwrap()).unary(&say("a")).await.unwrap_err();
+    let error = EchoClient::new(Channel::to(&address).unwrap()).unary(say("a")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
 }
 
@@ -90,9 +92,9 @@ async fn the_identity_of_a_client_is_on_its_calls() {
         .client_certificates(ClientCertificates::Required(authority.roots.clone()));
     let (_server, address) = on_tcp(Server::new().intercept(WhoCalls).tls(tls)).await;
     let known = ClientTls::new(authority.roots.clone()).certificate(authority.source("shop.example"));
-    let response = secure(&address, known).unary(&say("a")).with_metadata().await.unwrap();
+    let response = secure(&address, known).unary(say("a")).with_metadata().await.unwrap();
     assert_eq!(response.leading.get("x-identity"), Some("shop.example"));
-    let error = secure(&address, ClientTls::new(authority.roots)).unary(&say("a")).await.unwrap_err();
+    let error = secure(&address, ClientTls::new(authority.roots)).unary(say("a")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
 }
 
@@ -109,11 +111,11 @@ async fn a_certificate_that_changes_on_disk_is_used_for_new_connections() {
     let tls = ServerTls::new(source).reload_interval(Duration::ZERO);
     let (server, address) = on_tcp(Server::new().tls(tls)).await;
     let before = secure(&address, ClientTls::new(old.roots));
-    assert_eq!(before.unary(&say("a")).await.unwrap().text, "a");
+    assert_eq!(before.unary(say("a")).await.unwrap().text, "a");
     write(directory.path(), new.issue("localhost"));
     let after = secure(&address, ClientTls::new(new.roots));
-    assert_eq!(after.unary(&say("b")).wait_for_ready(true).timeout(Duration::from_secs(20)).await.unwrap().text, "b");
+    assert_eq!(after.unary(say("b")).wait_for_ready(true).timeout(Duration::from_secs(20)).await.unwrap().text, "b");
     // The old connection goes on.
-    assert_eq!(before.unary(&say("c")).await.unwrap().text, "c");
+    assert_eq!(before.unary(say("c")).await.unwrap().text, "c");
     assert_eq!(server.connections_open(), 2);
 }

@@ -55,10 +55,10 @@ impl Drop for Entry<'_> {
         let (code_name, message) = (code.name(), status.message());
         match code {
             Code::Internal | Code::Unknown | Code::DataLoss => {
-                tracing::error!(method, peer, code = code_name, microseconds, message, "call failed");
+                tracing::error!(method, peer, code = code_name, microseconds, reason = message, "call failed");
             }
             Code::Ok => tracing::info!(method, peer, code = code_name, microseconds, "call"),
-            _ => tracing::info!(method, peer, code = code_name, microseconds, message, "call"),
+            _ => tracing::info!(method, peer, code = code_name, microseconds, reason = message, "call"),
         }
     }
 }

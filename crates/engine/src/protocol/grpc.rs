@@ -498,7 +498,7 @@ mod tests {
         assert_eq!((head.path.as_str(), head.authority.as_str(), head.codec), ("/a.B/C", "host", Codec::Json));
         assert_eq!((head.timeout, head.compression), (Some(Duration::from_secs(5)), Compression::Gzip));
         assert!(head.accepts.contains(Compression::Zstd) && !head.accepts.contains(Compression::Brotli));
-        let bins: Vec<_> = head.metadata.get_all("x-b-bin").map(|value| value.as_bytes().to_vec()).collect();
+        let bins: Vec<_> = head.metadata.all("x-b-bin").map(|value| value.as_bytes().to_vec()).collect();
         assert_eq!(bins, [vec![0, 1], vec![2]]);
         assert_eq!((head.metadata.get("x-a"), head.metadata.len()), (Some("1"), 3));
     }

@@ -17,7 +17,7 @@ use polywire_engine::{
     protocol::grpc::RequestTemplate,
     wire::http2::{OpenError, Reason},
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::AbortHandle};
 
 use super::channel::Inner;
 use crate::{driver::Calls, inbox::Inbox};
@@ -39,6 +39,17 @@ pub(crate) struct StartCall {
     pub(crate) wait_for_ready: bool,
     /// Where the status goes when interceptors see it before the reader does.
     pub(crate) ended: Option<EndSender>,
+    /// Set while the call waits for a connection and has a deadline.
+    pub(crate) expiry: Option<Expiry>,
+}
+
+/// Watches the deadline of a call that waits; stops when it is dropped.
+pub(crate) struct Expiry(AbortHandle);
+
+impl Drop for Expiry {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl StartCall {
@@ -53,10 +64,10 @@ impl StartCall {
     }
 
     /// Ends the call at its deadline if it still waits for a connection then.
-    pub(crate) fn expire_while_waiting(&self) {
+    pub(crate) fn expire_while_waiting(&mut self) {
         let Some(deadline) = self.deadline else { return };
         let (incoming, link) = (Arc::downgrade(&self.incoming), Arc::clone(&self.link));
-        tokio::spawn(async move {
+        let watch = tokio::spawn(async move {
             tokio::time::sleep_until(deadline.into()).await;
             if link.0.get().is_none()
                 && let Some(incoming) = incoming.upgrade()
@@ -65,6 +76,7 @@ impl StartCall {
                 incoming.finish(Err(status), Metadata::new());
             }
         });
+        self.expiry = Some(Expiry(watch.abort_handle()));
     }
 }
 

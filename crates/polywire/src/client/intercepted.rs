@@ -242,7 +242,7 @@ async fn expired(deadline: Option<Instant>, last: &Last) {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// An interceptor's look at a message, in which a panic becomes an error: it may run on the task of a connection.

@@ -91,6 +91,7 @@ pub(crate) fn start(
         link,
         wait_for_ready: options.wait_for_ready.unwrap_or(inner.options.wait_for_ready),
         ended: None,
+        expiry: None,
     };
     match gone {
         None => inner.start(start),

@@ -15,7 +15,10 @@ pub(crate) use self::{
     listener::{Shared, seed},
     router::Router,
 };
-use crate::{reflection, transport::tls::{ServerHandshake, ServerTls, TlsConfigError}};
+use crate::{
+    reflection,
+    transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
+};
 
 /// Answers calls.
 ///

@@ -1,6 +1,11 @@
 //! A service for tests, and servers that offer it.
 
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test file uses its own part, and may fail loudly")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its own part, and may fail loudly"
+)]
 
 use std::time::Duration;
 

@@ -254,7 +254,7 @@ async fn custom_metadata(tests: &TestClient) -> Outcome {
     let (value, value_bin) = ("test_initial_metadata_value", [0xAB, 0xAB, 0xAB]);
     let check = |leading: &Metadata, trailing: &Metadata| {
         check_equal("leading metadata", &leading.get(ECHO_INITIAL), &Some(value))?;
-        check_equal("trailing metadata", &trailing.get_bin(ECHO_TRAILING), &Some(&value_bin[..]))
+        check_equal("trailing metadata", &trailing.binary(ECHO_TRAILING), &Some(&value_bin[..]))
     };
     let call = tests.unary_call(large_request());
     let response = call.metadata(ECHO_INITIAL, value).metadata_bin(ECHO_TRAILING, &value_bin).with_metadata().await?;
@@ -378,7 +378,7 @@ async fn orca_per_rpc(tests: &TestClient) -> Outcome {
     let report = test_report();
     let request = SimpleRequest { orca_per_query_report: report.clone().into(), ..SimpleRequest::default() };
     let response = tests.unary_call(request).with_metadata().await?;
-    let bytes = response.trailing.get_bin(LOAD_REPORT).ok_or("no load report")?;
+    let bytes = response.trailing.binary(LOAD_REPORT).ok_or("no load report")?;
     check_equal("load report", &OrcaLoadReport::decode_from_slice(bytes)?, &load_report(&report))
 }
 

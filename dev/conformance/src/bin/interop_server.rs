@@ -241,7 +241,7 @@ fn echo_metadata(call: &mut Call) -> Result<(), Status> {
     if let Some(value) = call.metadata().get(ECHO_INITIAL).map(str::to_owned) {
         call.append_leading(ECHO_INITIAL, &value).map_err(internal)?;
     }
-    if let Some(value) = call.metadata().get_bin(ECHO_TRAILING).map(<[u8]>::to_vec) {
+    if let Some(value) = call.metadata().binary(ECHO_TRAILING).map(<[u8]>::to_vec) {
         call.trailing_mut().append_bin(ECHO_TRAILING, &value).map_err(internal)?;
     }
     Ok(())
