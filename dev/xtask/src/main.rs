@@ -2,6 +2,7 @@
 
 mod bench;
 mod conformance;
+mod fuzz;
 mod tidy;
 
 use std::{fmt::Display, process::ExitCode};
@@ -27,6 +28,8 @@ enum Task {
     Interop(conformance::Interop),
     /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
     Bench(bench::Bench),
+    /// Fuzz targets on stable Rust, each for some seconds (with --help).
+    Fuzz(fuzz::Fuzz),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
 }
@@ -36,6 +39,7 @@ fn main() -> ExitCode {
         Task::Bench(task) => exit_code(task.run()),
         Task::Conformance(task) => task.run(),
         Task::Interop(task) => task.run(),
+        Task::Fuzz(task) => exit_code(task.run()),
         Task::Tidy => exit_code(tidy::run()),
     }
 }
