@@ -4,7 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use polywire::health::{Health, HealthReporter, ServingStatus};
 use polywire::{Channel, ChannelError, ListenError, Server, ServerHandle};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::clock::Clock;
@@ -24,8 +26,14 @@ pub struct App {
     stockroom: Option<Stockroom>,
     feed: Feed,
     counters: Arc<Counters>,
+    /// Whether the database answers.
+    ready: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
+
+/// The services' full names.
+const ORDERS: &str = "orders.v1.Orders";
+const STOCK: &str = "stock.v1.Stock";
 
 /// What the application may be told.
 #[derive(Debug, Clone)]
@@ -73,6 +81,9 @@ impl App {
     /// How often to look for reservations and orders whose time is over, and for what Stock could not be told.
     const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+    /// How often to ask the database whether it answers.
+    const PING_EVERY: Duration = Duration::from_secs(5);
+
     /// How often to forget old idempotency keys.
     const FORGET_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -103,18 +114,29 @@ impl App {
         let stock = StockCalls::new(stock, settings.stock_timeout, Arc::clone(&counters));
         let shop = Shop::new(store, stock, feed.clone(), clock.clone(), Arc::clone(&counters), settings.shop);
         tasks.spawn(look_after_orders(shop.clone(), clock.clone()));
-        tasks.spawn(look_after_keys(shop.clone(), clock));
-        Ok(Self { database, shop, stockroom, feed, counters, tasks })
+        tasks.spawn(look_after_keys(shop.clone(), clock.clone()));
+        let ready = watch::Sender::new(true);
+        tasks.spawn(look_after_readiness(database.clone(), ready.clone(), clock));
+        Ok(Self { database, shop, stockroom, feed, counters, ready, tasks })
     }
 
-    /// Adds the services to a server.
+    /// Adds the services to a server, with health and reflection, and around all of them a log of calls.
+    ///
+    /// Both services are `SERVING` as long as the database answers. That Stock is out of reach does not make Orders unhealthy:
+    /// most of what it does goes on without.
     pub fn mount(&self, server: Server) -> Server {
-        let server =
+        let (health, reporter) = Health::new();
+        let mut names = vec![ORDERS];
+        let mut server =
             server.intercept(CallLog::new(Arc::clone(&self.counters))).add(OrdersServer::new(self.shop.clone()));
-        match &self.stockroom {
-            Some(stockroom) => server.add(StockServer::new(stockroom.clone())),
-            None => server,
+        if let Some(stockroom) = &self.stockroom {
+            server = server.add(StockServer::new(stockroom.clone()));
+            names.push(STOCK);
         }
+        let mut ready = self.ready.subscribe();
+        set_health(&reporter, &names, *ready.borrow_and_update());
+        tokio::spawn(report(ready, reporter, names));
+        server.add(health).with_reflection()
     }
 
     /// Ends the streams that would never end by themselves, so that a server can drain.
@@ -171,6 +193,34 @@ async fn look_after_orders(shop: Shop, clock: Clock) {
         if let Err(error) = shop.settle_all().await {
             tracing::warn!(%error, "settlements could not be looked up; trying again");
         }
+    }
+}
+
+async fn look_after_readiness(database: Database, ready: watch::Sender<bool>, clock: Clock) {
+    loop {
+        clock.sleep(App::PING_EVERY).await;
+        let answer = database.ping().await;
+        let changed = ready.send_if_modified(|ready| std::mem::replace(ready, answer.is_ok()) != answer.is_ok());
+        match answer {
+            Ok(()) if changed => tracing::info!("the database answers again"),
+            Err(error) if changed => tracing::error!(%error, "the database does not answer"),
+            _ => {}
+        }
+    }
+}
+
+/// Keeps telling those who ask for the health of some services whether they are ready, until the application ends.
+async fn report(mut ready: watch::Receiver<bool>, reporter: HealthReporter, names: Vec<&'static str>) {
+    while ready.changed().await.is_ok() {
+        set_health(&reporter, &names, *ready.borrow_and_update());
+    }
+}
+
+/// Sets the health of the server as a whole and of some services.
+fn set_health(reporter: &HealthReporter, names: &[&'static str], ready: bool) {
+    let status = if ready { ServingStatus::SERVING } else { ServingStatus::NOT_SERVING };
+    for name in std::iter::once("").chain(names.iter().copied()) {
+        reporter.set(name, status);
     }
 }
 
