@@ -6,6 +6,9 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::frames::*;
 
+/// Writes the bytes of one repetition.
+pub(super) type Step = Box<dyn FnMut(u32, &mut Vec<u8>) + Send>;
+
 /// One attack.
 pub(super) struct Attack {
     pub(super) name: &'static str,
@@ -19,7 +22,7 @@ pub(super) struct Attack {
     /// What precedes the first step, preface included.
     pub(super) first: Vec<u8>,
     /// Appends the `n`th step.
-    pub(super) step: Box<dyn FnMut(u32, &mut Vec<u8>) + Send>,
+    pub(super) step: Step,
     /// How long the connections are kept after the last step.
     pub(super) hold: Duration,
 }
