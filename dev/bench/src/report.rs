@@ -74,7 +74,13 @@ fn cpu_table<'a>(out: &mut String, names: &[String], rows: impl Iterator<Item = 
         cells.push(row.ratio().map_or_else(|| "–".into(), |ratio| verdict(ratio, row)));
         cells.extend(marks(row, |mark| format!("{mark:.2}")));
         cells.push(each(&|figures| micros(figures.latency(|latency| latency.p50_us))).join(" / "));
-        cells.push(each(&|figures| micros(figures.latency(|latency| latency.p99_us))).join(" / "));
+        let p99 = |figures: &Figures| figures.latency(|latency| latency.p99_us);
+        let mut p99s = each(&|figures| micros(p99(figures))).join(" / ");
+        let tonic = row.figures.iter().find(|figures| figures.name == "tonic");
+        if row.subject().zip(tonic).is_some_and(|(subject, tonic)| p99(subject) > p99(tonic)) {
+            p99s += " worse than tonic's";
+        }
+        cells.push(p99s);
         cells.push(
             each(&|figures| {
                 let busy = median(figures.load_busy.iter().copied());
