@@ -6,9 +6,6 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::frames::*;
 
-/// Writes the bytes of one repetition.
-pub(super) type Step = Box<dyn FnMut(u32, &mut Vec<u8>) + Send>;
-
 /// One attack.
 pub(super) struct Attack {
     pub(super) name: &'static str,
