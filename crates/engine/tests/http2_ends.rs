@@ -90,6 +90,20 @@ fn a_drain_does_not_wait_for_a_silent_peer() {
 }
 
 #[test]
+fn an_error_after_a_drain_promises_no_more_than_the_drain() {
+    let mut raw = Raw::server(Limits::default());
+    raw.request(1, true);
+    raw.peer.connection.drain(raw.now, "deploy");
+    raw.advance(5 * SECOND);
+    raw.frames();
+    raw.request(3, true);
+    raw.peer.connection.close(raw.now, Reason::INTERNAL_ERROR, "out of order");
+    raw.take_output();
+    let last: Vec<_> = raw.frames().iter().filter(|f| f.kind == GOAWAY).map(Frame::word).collect();
+    assert_eq!(last, [1], "stream 3 was ignored, and may be tried again");
+}
+
+#[test]
 fn a_drained_client_finishes_its_calls() {
     let mut pair = Pair::connected();
     let (key, theirs) = pair.open_both(true);

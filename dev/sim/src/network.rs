@@ -53,6 +53,9 @@ struct End<M> {
 /// Steps after which two machines are said never to come to rest.
 const STEPS_MAX: u64 = 3_000_000;
 
+/// Timers of one machine that may be due at one moment.
+const TURNS_MAX: u32 = 8;
+
 impl<M: Endpoint> Network<M> {
     /// Puts two machines at the ends of the program's link.
     pub fn new(program: &Program, now: Instant, machines: [M; 2]) -> Self {
@@ -148,15 +151,18 @@ impl<M: Endpoint> Network<M> {
 
     fn run_timers(&mut self, listener: &mut impl Listener<M>) -> Result<(), String> {
         for side in Side::BOTH {
-            let end = &mut self.ends[side as usize];
-            if !end.gone && end.machine.poll_timeout().is_some_and(|at| at <= self.now) {
+            // What one timer does may make another due, but not without end.
+            for turn in 0.. {
+                let end = &mut self.ends[side as usize];
+                if end.gone || end.machine.poll_timeout().is_none_or(|at| at > self.now) {
+                    break;
+                }
+                if turn == TURNS_MAX {
+                    return Err(format!("{side:?}: a timer is due again and again"));
+                }
                 end.machine.handle_timeout(self.now);
                 listener.turn(side);
                 self.write(side, listener)?;
-                let end = &self.ends[side as usize];
-                if !end.gone && end.machine.poll_timeout().is_some_and(|at| at <= self.now) {
-                    return Err(format!("{side:?}: a timer is due again at once"));
-                }
             }
         }
         Ok(())

@@ -27,3 +27,9 @@ fn a_seed_gives_the_same_run_twice() {
         assert_eq!(format!("{one:?}"), format!("{two:?}"));
     }
 }
+
+#[test]
+fn seeds_that_once_failed() {
+    // 160, 328: windows that shrank below zero. 17899: a GOAWAY that took back what an earlier one had promised.
+    play([160, 328, 17_899]);
+}

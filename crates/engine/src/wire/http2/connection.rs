@@ -442,7 +442,12 @@ impl Connection {
         if let Some(ConnectionError::Lost | ConnectionError::TimedOut(TimedOut::Write)) = error {
             self.out.shrink(0);
         } else if !said {
-            frame::write_go_away(self.out.buffer(), self.past.last(), reason, debug);
+            // §6.8: what an earlier GOAWAY promised is not taken back; streams above it were ignored.
+            let last = match self.farewell {
+                Farewell::Said { last } => last,
+                Farewell::None | Farewell::Announced(_) => self.past.last(),
+            };
+            frame::write_go_away(self.out.buffer(), last, reason, debug);
         }
         self.end(error);
     }
