@@ -135,7 +135,7 @@ impl Bandwidth {
         let full = u64::from(bytes) * 3 >= u64::from(window) * 2;
         if full && rate > self.rate_max {
             self.rate_max = rate;
-            let grown = bytes.saturating_mul(2).min(window_max).max(window);
+            let grown = bytes.saturating_mul(2).clamp(window, window_max);
             // For one more round trip the peer goes by the old window: that measures nothing.
             self.pause = (grown / 2).max(PAUSE_BYTES);
             return Some(grown);
