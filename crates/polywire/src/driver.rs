@@ -60,6 +60,7 @@ pub(crate) struct Driver<T, C: Calls> {
     sleep: Option<Pin<Box<Sleep>>>,
     reading: Reading,
     closing: bool,
+    close_timer: Option<Pin<Box<Sleep>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +71,9 @@ enum Reading {
 
 /// Rounds of reading and writing before the task lets others run.
 const ROUNDS_MAX: usize = 32;
+
+/// How long ending a transport in order may take: the last words and TLS want to be written, and the peer may not read.
+const CLOSE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Pieces of one vectored write.
 const SLICES_MAX: usize = 64;
@@ -89,6 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
             sleep: None,
             reading: Reading::Open,
             closing: false,
+            close_timer: None,
         }
     }
 
@@ -158,6 +163,15 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
         }
     }
 
+    /// Ends the transport in order, unless the peer leaves no room for that.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.transmit.is_empty() && Pin::new(&mut self.transport).poll_shutdown(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let sleep = self.close_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
+        sleep.as_mut().poll(cx)
+    }
+
     /// Sets the timer; says whether it is due already.
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let due = [self.connection.poll_timeout(), self.calls.poll_timeout()].into_iter().flatten().min();
@@ -194,8 +208,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Future for Driver<T, C> {
         let this = self.get_mut();
         for _ in 0..ROUNDS_MAX {
             if this.closing {
-                let _ = ready!(Pin::new(&mut this.transport).poll_shutdown(cx));
-                return Poll::Ready(());
+                return this.poll_close(cx);
             }
             let now = tokio::time::Instant::now().into_std();
             this.handle_commands(now);
@@ -210,6 +223,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Future for Driver<T, C> {
             this.handle_commands(now);
             let _ = this.write(cx, now);
             this.calls.settle(&mut this.connection, now);
+            if this.connection.is_closed() && !this.transmit.is_empty() && this.poll_close(cx).is_ready() {
+                // The engine has nothing more to say, and the peer does not take what it has said.
+                return Poll::Ready(());
+            }
             if this.closing || read || this.poll_timer(cx, now) {
                 continue;
             }
