@@ -131,6 +131,8 @@ pub struct Connection {
     /// By the key's index.
     calls: Vec<Option<CallState>>,
     calls_open: usize,
+    /// Bytes of messages that have come in part, over all calls.
+    gathered_bytes: usize,
     /// A chunk that may hold more messages.
     reading: Option<Reading>,
     events: VecDeque<Event>,
@@ -188,6 +190,7 @@ impl Connection {
             now,
             calls: Vec::new(),
             calls_open: 0,
+            gathered_bytes: 0,
             reading: None,
             events: VecDeque::new(),
             deadlines: Deadlines::default(),
@@ -483,7 +486,10 @@ impl Connection {
         if call.phase == Phase::ExpectHead && !server {
             return self.fail_inside(key, Status::internal("the server sent a message before its headers"));
         }
-        match call.reader.next(&mut data) {
+        let gathered_before = call.reader.gathered_bytes();
+        let read = call.reader.next(&mut data);
+        self.gathered_bytes = self.gathered_bytes + call.reader.gathered_bytes() - gathered_before;
+        match read {
             Ok(Some(Envelope { bytes, compressed })) => {
                 if compressed && call.peer_compression == Compression::Identity {
                     let status =
@@ -499,7 +505,13 @@ impl Connection {
                 Some(Event::Message { key, message: Message { bytes, compression }, last: last && server })
             }
             Ok(None) => {
-                // What belongs to an incomplete message is bounded by the message limit; it must not stall the stream.
+                // What belongs to an incomplete message must not stall its stream. It is bounded by the message limit, and
+                // over all calls by a limit of its own.
+                let limits = &self.config.limits;
+                if self.gathered_bytes > limits.gathered_bytes_max.max(limits.message_bytes_max) {
+                    let status = "too many messages of this connection have come in part only (gathered_bytes_max)";
+                    return self.fail_inside(key, Status::resource_exhausted(status));
+                }
                 release(&mut self.wire, key, call);
                 if !end {
                     return None;
@@ -596,6 +608,7 @@ impl Connection {
         self.call(key)?;
         self.calls_open -= 1;
         let call = self.calls[key.index()].take()?;
+        self.gathered_bytes -= call.reader.gathered_bytes();
         if call.unreleased_bytes > 0 {
             self.wire.release(key, call.unreleased_bytes as u32);
         }

@@ -76,6 +76,14 @@ impl Reader {
         self.next_gathered(data)
     }
 
+    /// How many bytes of an incomplete message are kept.
+    pub fn gathered_bytes(&self) -> usize {
+        match &self.state {
+            State::ExpectMessage { gathered, .. } => gathered.len(),
+            State::ExpectPrefix { .. } => 0,
+        }
+    }
+
     /// Whether the stream may end here: not inside an envelope.
     pub fn is_between_messages(&self) -> bool {
         matches!(self.state, State::ExpectPrefix { have: 0, .. })

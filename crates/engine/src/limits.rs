@@ -13,6 +13,10 @@ pub struct Limits {
     /// Longest message that is accepted, as it travels and after decompression. What gRPC implementations agree on.
     /// Default 4 MiB.
     pub message_bytes_max: usize,
+    /// Bytes of messages that have come in part, over all calls of a connection: without it every stream could hold
+    /// nearly a whole message. The call that goes past it ends with RESOURCE_EXHAUSTED. One message of
+    /// `message_bytes_max` is always let through. Default 64 MiB.
+    pub gathered_bytes_max: usize,
 
     // Streams
     /// Streams a peer may have open at once, announced and enforced. 256 lets one connection keep several cores
@@ -205,6 +209,7 @@ impl Default for Limits {
     fn default() -> Self {
         Limits {
             message_bytes_max: 4 << 20,
+            gathered_bytes_max: 64 << 20,
             streams_max: 256,
             streams_assumed: 100,
             stream_id_max: 3 << 29,

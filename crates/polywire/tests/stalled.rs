@@ -43,11 +43,8 @@ fn hungry_client(request: &[u8]) -> Vec<u8> {
 async fn a_peer_that_never_reads_is_closed_after_the_write_timeout() {
     let limits = Limits { write_timeout: Duration::from_millis(200), ..Limits::default() };
     let (server, address) = on_tcp(Server::new().limits(limits)).await;
-    let message = Message::encode_to_vec(&EchoRequest {
-        text: "x".repeat(60_000),
-        times: 100_000,
-        ..Default::default()
-    });
+    let message =
+        Message::encode_to_vec(&EchoRequest { text: "x".repeat(60_000), times: 100_000, ..Default::default() });
     let mut request = vec![0];
     request.extend_from_slice(&(message.len() as u32).to_be_bytes());
     request.extend_from_slice(&message);

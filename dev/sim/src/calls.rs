@@ -226,7 +226,9 @@ impl Player<'_> {
         let message = bytes.map(|bytes| call.message(Side::Client, bytes as usize));
         // The metadata speaks of the count of calls, as the check of `Started` does.
         call.deadline = deadline;
-        expect(self.model.calls.insert(id, call).is_none(), || format!("call {id} is opened twice"))?;
+        // A corrupted id may have made the server see this one before.
+        let fresh = self.model.calls.insert(id, call).is_none() || !self.model.honest;
+        expect(fresh, || format!("call {id} is opened twice"))?;
         if let Some(message) = message {
             let client = self.network.machine(Side::Client);
             client.send(key, message);
