@@ -22,7 +22,7 @@ pub fn bytes(side: Side, id: u32, offset: u64, len: usize) -> Bytes {
     Bytes::from(bytes).slice(skipped..skipped + len)
 }
 
-/// Where `data` differs from [`bytes`].
+/// Where `data` differs from [`bytes()`].
 ///
 /// # Errors
 /// The first difference in words.
