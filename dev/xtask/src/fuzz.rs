@@ -16,6 +16,9 @@ pub(crate) struct Fuzz {
     /// How long each target runs.
     #[arg(long, value_name = "N", default_value_t = 30)]
     seconds: u32,
+    /// The same inputs again, from an empty corpus; 0 takes others every time.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u32,
     /// Play one input again, such as a saved crash, instead of looking for new ones.
     #[arg(long, value_name = "FILE", requires = "target")]
     input: Option<PathBuf>,
@@ -48,7 +51,7 @@ impl Fuzz {
         for target in targets {
             let clean = match &self.input {
                 Some(input) => command(&programs, target).arg(input).status().map_err(|e| e.to_string())?.success(),
-                None => fuzz(&root, &programs, target, self.seconds)?,
+                None => fuzz(&root, &programs, target, self.seconds, self.seed)?,
             };
             if !clean {
                 crashed.push(target);
@@ -99,7 +102,7 @@ fn command(programs: &Path, target: &str) -> Command {
 }
 
 /// Runs one target; prints its line. False: it crashed.
-fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u32) -> Result<bool, String> {
+fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u32, seed: u32) -> Result<bool, String> {
     let found = root.join("fuzz/corpus").join(target);
     let kept = root.join("fuzz/seeds").join(target);
     let artifacts = root.join("fuzz/artifacts").join(target);
@@ -108,7 +111,11 @@ fn fuzz(root: &Path, programs: &Path, target: &str, seconds: u32) -> Result<bool
     }
     let before = files(&artifacts);
     let mut command = command(programs, target);
-    command.arg(format!("-max_total_time={seconds}")).args(["-rss_limit_mb=2048", "-timeout=20", "-max_len=4096"]);
+    command.args([format!("-max_total_time={seconds}"), format!("-seed={seed}")]).args([
+        "-rss_limit_mb=2048",
+        "-timeout=20",
+        "-max_len=4096",
+    ]);
     command.args(["-print_final_stats=1", "-verbosity=1"]).arg(format!("-artifact_prefix={}/", artifacts.display()));
     command.arg(&found);
     if kept.is_dir() {
