@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use libfuzzer_sys::fuzz_target;
-use polywire_engine::wire::http2::Headers;
+use polywire_engine::wire::Headers;
 use polywire_engine::wire::http2::hpack::{Decoder, Encoder};
 use polywire_sim::draw::Draw;
 

@@ -250,18 +250,27 @@ static EMPTY: Metadata = Metadata::new();
 /// How a connection is cut into streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wire {
+    /// RFC 9112.
+    Http1,
     /// RFC 9113.
     #[default]
     Http2,
     /// No wire at all: both sides are in one process.
     Memory,
+    /// polywire's own frames (`docs/native-protocol.md`).
+    Native,
+    /// RFC 6455 messages that hold native frames or JSON text.
+    WebSocket,
 }
 
 impl fmt::Display for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Http1 => "http/1.1",
             Self::Http2 => "http/2",
             Self::Memory => "memory",
+            Self::Native => "native",
+            Self::WebSocket => "websocket",
         })
     }
 }
@@ -269,15 +278,30 @@ impl fmt::Display for Wire {
 /// How a call is written on a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Protocol {
+    /// The Connect protocol.
+    Connect,
     /// gRPC over HTTP/2.
     #[default]
     Grpc,
+    /// gRPC-Web, binary or text.
+    GrpcWeb,
+    /// polywire's own frames.
+    Native,
+    /// JSON over HTTP by the annotation `google.api.http`.
+    Rest,
+    /// JSON objects in WebSocket text messages.
+    Text,
 }
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Connect => "connect",
             Self::Grpc => "grpc",
+            Self::GrpcWeb => "grpc-web",
+            Self::Native => "native",
+            Self::Rest => "rest",
+            Self::Text => "text",
         })
     }
 }

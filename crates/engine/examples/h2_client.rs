@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use polywire_engine::drain::{Due, drain};
-use polywire_engine::wire::http2::{Connection, Event, Headers, Reason, Role};
+use polywire_engine::wire::{Headers, Reason, Role, StreamEvent as Event, http2::Connection};
 use polywire_engine::{Limits, Transmit};
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use polywire_engine::wire::http2::{Connection, Event, Headers, Role};
+use polywire_engine::wire::{Headers, Role, StreamEvent as Event, http2::Connection};
 use polywire_engine::{Limits, Transmit};
 
 #[allow(clippy::disallowed_methods)] // an example has a clock

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use polywire_engine::drain::{Due, drain};
-use polywire_engine::wire::http2::{Connection, Event, Headers, Role, StreamKey};
+use polywire_engine::wire::{Headers, Role, StreamEvent as Event, StreamKey, http2::Connection};
 use polywire_engine::{Limits, Transmit};
 
 fn main() -> std::io::Result<()> {

@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use polywire_engine::wire::http2::headers::Headers;
+use polywire_engine::wire::headers::Headers;
 use polywire_engine::wire::http2::hpack::{Decoder, Encoder, TABLE_BYTES_DEFAULT};
 
 fn main() {

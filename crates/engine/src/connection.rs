@@ -12,9 +12,12 @@ use crate::{
     drain::Machine,
     envelope::{Envelope, EnvelopeError, Reader},
     limits::Limits,
-    protocol::grpc::{self, Refusal, RequestTemplate, ResponseHead, Templates},
+    protocol::{
+        RequestTemplate, ResponseHead,
+        grpc::{self, Refusal, Templates},
+    },
     transmit::Transmit,
-    wire::http2::{self, ConnectionError, Headers, OpenError, Reason, Role, StreamKey},
+    wire::{ConnectionError, Headers, OpenError, Reason, Role, StreamEvent, StreamKey, http2},
 };
 
 /// Names a call on its connection. It is the stream's key: an index that is reused and an id that is not.
@@ -225,7 +228,7 @@ impl Connection {
         let timeout = request.deadline.map(|deadline| deadline.saturating_duration_since(now));
         let extra = grpc::request_extra(timeout, request.metadata);
         let ends_with_head = request.last && request.message.is_none();
-        let key = self.wire.open(now, &request.template.0, extra.as_ref(), ends_with_head)?;
+        let key = self.wire.open(now, request.template.headers(), extra.as_ref(), ends_with_head)?;
         let call = CallState::new(key, self.config.limits.message_bytes_max, request.deadline);
         self.insert(key, call);
         if let Some(deadline) = request.deadline {
@@ -358,13 +361,13 @@ impl Connection {
         self.wire.streams_peer_max()
     }
 
-    fn translate(&mut self, event: http2::Event) -> Option<Event> {
+    fn translate(&mut self, event: StreamEvent) -> Option<Event> {
         match event {
-            http2::Event::Headers { key, headers, end } => match self.wire.role() {
+            StreamEvent::Headers { key, headers, end } => match self.wire.role() {
                 Role::Client => self.read_response_head(key, &headers, end),
                 Role::Server => self.read_request_head(key, &headers, end),
             },
-            http2::Event::Data { key, data, end, flow_bytes } => {
+            StreamEvent::Data { key, data, end, flow_bytes } => {
                 let Some(call) = find_mut(&mut self.calls, key) else {
                     self.wire.release(key, flow_bytes);
                     return None;
@@ -373,7 +376,7 @@ impl Connection {
                 call.peer_ended = end;
                 self.read_on(Reading { key, data, end })
             }
-            http2::Event::Trailers { key, headers } => {
+            StreamEvent::Trailers { key, headers } => {
                 let call = find_mut(&mut self.calls, key)?;
                 call.peer_ended = true;
                 match self.wire.role() {
@@ -389,7 +392,7 @@ impl Connection {
                     }
                 }
             }
-            http2::Event::Reset { key, reason, by_peer, unprocessed } => {
+            StreamEvent::Reset { key, reason, by_peer, unprocessed } => {
                 let call = self.call(key)?;
                 let late = call.deadline.is_some_and(|deadline| deadline <= self.now);
                 let mut status = grpc::status_of_reset(reason, by_peer);
@@ -406,11 +409,11 @@ impl Connection {
                     }
                 }
             }
-            http2::Event::Writable { key } => Some(Event::Writable { key }),
-            http2::Event::Openable => Some(Event::Openable),
-            http2::Event::Settled => Some(Event::Settled),
-            http2::Event::GoingAway { reason, debug, .. } => Some(Event::GoingAway { debug, reason }),
-            http2::Event::Closed { error } => {
+            StreamEvent::Writable { key } => Some(Event::Writable { key }),
+            StreamEvent::Openable => Some(Event::Openable),
+            StreamEvent::Settled => Some(Event::Settled),
+            StreamEvent::GoingAway { reason, debug, .. } => Some(Event::GoingAway { debug, reason }),
+            StreamEvent::Closed { error } => {
                 self.end_all(error.as_ref());
                 self.events.push_back(Event::Closed { error });
                 None

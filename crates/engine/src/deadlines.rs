@@ -1,6 +1,6 @@
 use std::{cmp::Ordering, collections::BinaryHeap, time::Instant};
 
-use crate::wire::http2::StreamKey;
+use crate::wire::StreamKey;
 
 /// The deadlines of calls, the earliest first.
 ///

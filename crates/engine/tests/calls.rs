@@ -9,8 +9,8 @@ use polywire_core::{Code, Codec, Compression, CompressionSet, Metadata};
 use polywire_engine::{
     Config, Connection, Event, Limits, OpenCall, Transmit,
     drain::{Due, drain},
-    protocol::grpc::{RequestOptions, RequestTemplate},
-    wire::http2::Role,
+    protocol::{RequestOptions, RequestTemplate},
+    wire::Role,
 };
 
 /// Moves bytes both ways until nothing is due; gives what each side reported.
@@ -49,11 +49,11 @@ fn messages_that_came_in_part_are_bounded_over_all_calls() {
     let mut client = Connection::new(Role::Client, &config, now, 1);
     let mut server = Connection::new(Role::Server, &config, now, 2);
     settle(now, &mut client, &mut server);
-    let template = RequestTemplate::new(&RequestOptions {
+    let template = RequestTemplate::new(RequestOptions {
         scheme: "http",
-        authority: "test",
-        path: "/a.B/C",
-        user_agent: "test",
+        authority: "test".to_owned(),
+        path: "/a.B/C".to_owned(),
+        user_agent: "test".to_owned(),
         codec: Codec::Proto,
         compression: Compression::Identity,
         accepts: CompressionSet::NONE,

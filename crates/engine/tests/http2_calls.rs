@@ -4,7 +4,7 @@ mod support;
 
 use bytes::Bytes;
 use polywire_engine::Limits;
-use polywire_engine::wire::http2::{Event, Reason};
+use polywire_engine::wire::{Reason, StreamEvent as Event};
 use support::*;
 
 #[test]

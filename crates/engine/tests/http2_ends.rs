@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use polywire_engine::Limits;
 use polywire_engine::limits::{Keepalive, PingPolicy};
-use polywire_engine::wire::http2::{ConnectionError, Event, LimitExceeded, OpenError, Reason, Role, TimedOut};
+use polywire_engine::wire::{ConnectionError, LimitExceeded, OpenError, Reason, Role, StreamEvent as Event, TimedOut};
 use support::*;
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use polywire_engine::Limits;
-use polywire_engine::wire::http2::{Event, PeerMisbehaved, Reason};
+use polywire_engine::wire::{PeerMisbehaved, Reason, StreamEvent as Event};
 use support::*;
 
 fn zeros(len: usize) -> Bytes {

@@ -5,7 +5,7 @@ mod support;
 use std::time::Duration;
 
 use bytes::Bytes;
-use polywire_engine::wire::http2::{ConnectionError, LimitExceeded, Reason, Role, TimedOut};
+use polywire_engine::wire::{ConnectionError, LimitExceeded, Reason, Role, TimedOut};
 use polywire_engine::{Limits, Transmit};
 use support::*;
 

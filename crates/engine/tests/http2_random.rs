@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use polywire_engine::Limits;
 use polywire_engine::limits::Rate;
-use polywire_engine::wire::http2::{Event, Reason, StreamKey};
+use polywire_engine::wire::{Reason, StreamEvent as Event, StreamKey};
 use support::*;
 
 /// What one side gave to a stream and what the other got.

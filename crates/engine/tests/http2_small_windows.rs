@@ -4,7 +4,7 @@ mod support;
 
 use bytes::Bytes;
 use polywire_engine::limits::{Limits, Rate};
-use polywire_engine::wire::http2::Event;
+use polywire_engine::wire::StreamEvent as Event;
 use support::Pair;
 
 fn small_windows() -> Limits {

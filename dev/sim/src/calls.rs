@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use polywire_core::{Code, Codec, Compression, CompressionSet, Metadata, Status};
-use polywire_engine::protocol::grpc::{RequestOptions, RequestTemplate};
-use polywire_engine::wire::http2::{ConnectionError, OpenError, Reason, Role};
+use polywire_engine::protocol::{RequestOptions, RequestTemplate};
+use polywire_engine::wire::{ConnectionError, OpenError, Reason, Role};
 use polywire_engine::{CallKey, Config, Connection, Event, OpenCall};
 
 use crate::network::{Listener, Network};
@@ -551,11 +551,11 @@ impl Call {
 }
 
 pub(crate) fn template(path: &str) -> RequestTemplate {
-    RequestTemplate::new(&RequestOptions {
+    RequestTemplate::new(RequestOptions {
         scheme: "http",
-        authority: "sim",
-        path,
-        user_agent: "sim",
+        authority: "sim".to_owned(),
+        path: path.to_owned(),
+        user_agent: "sim".to_owned(),
         codec: Codec::Proto,
         compression: Compression::Identity,
         accepts: CompressionSet::NONE,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use polywire_core::{CompressionSet, Metadata, Status};
 use polywire_engine::drain::{Due, drain};
-use polywire_engine::wire::http2::{self, Headers, Reason, Role};
+use polywire_engine::wire::{Headers, Reason, Role, StreamEvent, http2};
 use polywire_engine::{CallKey, Config, Connection, Event, Limits, OpenCall, Transmit};
 
 use crate::calls::template;
@@ -107,12 +107,12 @@ impl Alone {
                 let heard = hear(streams, closed, &event).map_err(|words| format!("{words}: {event:?}"));
                 fault = std::mem::replace(&mut fault, Ok(())).and(heard);
                 match event {
-                    http2::Event::Headers { key, .. } if self.answers => {
+                    StreamEvent::Headers { key, .. } if self.answers => {
                         machine.send_headers(key, &heads.response, None, false);
                         machine.send_data(key, Bytes::from_static(b"answer"), false);
                         machine.send_headers(key, &heads.trailers, None, true);
                     }
-                    http2::Event::Data { key, flow_bytes, .. } if self.takes => machine.release(key, flow_bytes),
+                    StreamEvent::Data { key, flow_bytes, .. } if self.takes => machine.release(key, flow_bytes),
                     _ => {}
                 }
             });
@@ -128,14 +128,14 @@ impl Alone {
 }
 
 /// The grammar of events.
-fn hear(streams: &mut BTreeMap<u32, Progress>, closed: &mut bool, event: &http2::Event) -> Result<(), String> {
+fn hear(streams: &mut BTreeMap<u32, Progress>, closed: &mut bool, event: &StreamEvent) -> Result<(), String> {
     expect(!*closed, || "an event after Closed".into())?;
     let (key, headers, ended, gone) = match event {
-        http2::Event::Headers { key, end, .. } => (key, true, *end, false),
-        http2::Event::Data { key, end, .. } => (key, false, *end, false),
-        http2::Event::Trailers { key, .. } => (key, false, true, false),
-        http2::Event::Reset { key, .. } => (key, false, false, true),
-        http2::Event::Closed { .. } => {
+        StreamEvent::Headers { key, end, .. } => (key, true, *end, false),
+        StreamEvent::Data { key, end, .. } => (key, false, *end, false),
+        StreamEvent::Trailers { key, .. } => (key, false, true, false),
+        StreamEvent::Reset { key, .. } => (key, false, false, true),
+        StreamEvent::Closed { .. } => {
             *closed = true;
             return Ok(());
         }
@@ -190,8 +190,8 @@ pub fn grpc_headers(bytes: &[u8]) -> Result<(), String> {
     let start = if choice & 2 == 0 { Heads::new().response.to_vec() } else { Vec::new() };
     let head: Arc<Headers> = Arc::new(start.into_iter().chain(fields(&mut draw)).collect());
     let trailers: Arc<Headers> = Arc::new(fields(&mut draw).into_iter().collect());
-    let answer = |server: &mut http2::Connection, event: http2::Event| {
-        if let http2::Event::Headers { key, .. } = event {
+    let answer = |server: &mut http2::Connection, event: StreamEvent| {
+        if let StreamEvent::Headers { key, .. } = event {
             server.send_headers(key, &head, None, choice & 8 != 0);
             server.send_data(key, data.clone(), choice & 4 != 0);
             server.send_headers(key, &trailers, None, true);
@@ -238,7 +238,7 @@ fn converse(
     now: Instant,
     raw: &mut http2::Connection,
     calls: &mut Connection,
-    mut answer: impl FnMut(&mut http2::Connection, http2::Event),
+    mut answer: impl FnMut(&mut http2::Connection, StreamEvent),
     mut hear: impl FnMut(&mut Connection, Event) -> Result<(), String>,
 ) -> Result<(), String> {
     for _ in 0..1_000 {

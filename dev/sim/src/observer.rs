@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use polywire_engine::Limits;
-use polywire_engine::wire::http2::Reason;
+use polywire_engine::wire::Reason;
 use polywire_engine::wire::http2::hpack::Decoder;
 
 use crate::program::Side;

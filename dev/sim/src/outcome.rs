@@ -3,7 +3,7 @@
 use std::ops::AddAssign;
 use std::time::{Duration, Instant};
 
-use polywire_engine::wire::http2::{ConnectionError, Reason, TimedOut};
+use polywire_engine::wire::{ConnectionError, Reason, TimedOut};
 
 use crate::program::{Operation, Program, Side};
 use crate::wire::expect;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use polywire_core::Metadata;
-use polywire_engine::wire::http2::Headers;
+use polywire_engine::wire::Headers;
 
 use crate::program::Side;
 

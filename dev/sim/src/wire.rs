@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use polywire_engine::wire::http2::{
-    Connection, ConnectionError, Event, Headers, LimitExceeded, OpenError, Reason, Role, StreamKey,
+use polywire_engine::wire::{
+    ConnectionError, Headers, LimitExceeded, OpenError, Reason, Role, StreamEvent as Event, StreamKey,
+    http2::Connection,
 };
 
 use crate::network::{Listener, Network};

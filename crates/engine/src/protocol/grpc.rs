@@ -11,8 +11,8 @@ use base64::{
 };
 use polywire_core::{Code, Codec, Compression, CompressionSet, Metadata, Protocol, RequestHead, Status, Wire};
 
-use super::rich_status;
-use crate::wire::http2::{Headers, Reason};
+use super::{RequestOptions, ResponseHead, rich_status};
+use crate::wire::{Headers, Reason};
 
 /// Base64 as gRPC wants it: sent without padding, accepted with and without.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -60,48 +60,23 @@ pub(crate) fn parse_request(headers: &Headers, accepted: CompressionSet) -> Resu
     Ok(head)
 }
 
-/// The fixed part of a request: everything that is the same for all calls of one method on one channel.
-#[derive(Clone, Debug)]
-pub struct RequestTemplate(pub(crate) Arc<Headers>);
-
-/// What a channel's calls of one method have in common.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestOptions<'a> {
-    /// `http` or `https`.
-    pub scheme: &'a str,
-    /// The host the caller means.
-    pub authority: &'a str,
-    /// `/package.Service/Method`.
-    pub path: &'a str,
-    /// What the client calls itself.
-    pub user_agent: &'a str,
-    /// How messages are written.
-    pub codec: Codec,
-    /// How its compressed messages are compressed.
-    pub compression: Compression,
-    /// What the answer may be compressed with.
-    pub accepts: CompressionSet,
-}
-
-impl RequestTemplate {
-    /// Writes the fixed part once, for all calls that follow.
-    pub fn new(options: &RequestOptions<'_>) -> Self {
-        let mut headers = Headers::new();
-        headers.push(b":method", b"POST");
-        headers.push(b":scheme", options.scheme.as_bytes());
-        headers.push(b":path", options.path.as_bytes());
-        headers.push(b":authority", options.authority.as_bytes());
-        headers.push(b"te", b"trailers");
-        headers.push(b"content-type", content_type(options.codec));
-        headers.push(b"user-agent", options.user_agent.as_bytes());
-        if options.compression != Compression::Identity {
-            headers.push(b"grpc-encoding", options.compression.name().as_bytes());
-        }
-        if options.accepts != CompressionSet::NONE {
-            headers.push(b"grpc-accept-encoding", options.accepts.to_string().as_bytes());
-        }
-        Self(Arc::new(headers))
+/// The fixed part of a request as gRPC writes it.
+pub(crate) fn request_fixed(options: &RequestOptions) -> Headers {
+    let mut headers = Headers::new();
+    headers.push(b":method", b"POST");
+    headers.push(b":scheme", options.scheme.as_bytes());
+    headers.push(b":path", options.path.as_bytes());
+    headers.push(b":authority", options.authority.as_bytes());
+    headers.push(b"te", b"trailers");
+    headers.push(b"content-type", content_type(options.codec));
+    headers.push(b"user-agent", options.user_agent.as_bytes());
+    if options.compression != Compression::Identity {
+        headers.push(b"grpc-encoding", options.compression.name().as_bytes());
     }
+    if options.accepts != CompressionSet::NONE {
+        headers.push(b"grpc-accept-encoding", options.accepts.to_string().as_bytes());
+    }
+    headers
 }
 
 /// The variable part of a request; `None` when there is nothing to say.
@@ -186,17 +161,6 @@ pub(crate) fn write_status(fields: &mut Headers, status: &Status, trailing: &Met
         fields.push(b"grpc-status-details-bin", details.as_bytes());
     }
     write_metadata(fields, trailing);
-}
-
-/// What a server's first headers say.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResponseHead {
-    /// The metadata of the application.
-    pub metadata: Metadata,
-    /// How compressed messages of the response are compressed.
-    pub compression: Compression,
-    /// What the server accepts in requests; unknown when it did not say.
-    pub accepts: Option<CompressionSet>,
 }
 
 /// Reads the headers of a response that is not Trailers-Only.

@@ -1,3 +1,23 @@
 //! Wires: how a transport is cut into streams.
+//!
+//! All wires that carry HTTP speak the same words upwards: [`Headers`], [`StreamEvent`], [`StreamKey`].
 
+mod event;
+pub mod headers;
 pub mod http2;
+mod key;
+mod reason;
+
+pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
+pub use headers::Headers;
+pub use key::{StreamId, StreamKey};
+pub use reason::Reason;
+
+/// Which side of a connection we are.
+#[derive(Copy, Clone, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// We open streams.
+    Client,
+    /// The peer opens streams.
+    Server,
+}

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use polywire_engine::drain::{Due, drain};
 use polywire_engine::wire::http2::hpack::{Decoder, Encoder};
-use polywire_engine::wire::http2::{Connection, ConnectionError, Event, Headers, Reason, Role, StreamKey};
+use polywire_engine::wire::{
+    ConnectionError, Headers, Reason, Role, StreamEvent as Event, StreamKey, http2::Connection,
+};
 use polywire_engine::{Limits, Transmit};
 
 pub fn headers(fields: &[(&str, &str)]) -> Arc<Headers> {

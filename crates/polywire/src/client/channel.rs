@@ -13,8 +13,8 @@ use std::{
 use polywire_core::{AnyInterceptor, Codec, Compression, CompressionSet, Interceptor, Method, Status};
 use polywire_engine::{
     Config, Connection, Limits,
-    protocol::grpc::{RequestOptions, RequestTemplate},
-    wire::http2::Role,
+    protocol::{RequestOptions, RequestTemplate},
+    wire::Role,
 };
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -359,11 +359,11 @@ impl Inner {
             return template.clone();
         }
         drop(read);
-        let template = RequestTemplate::new(&RequestOptions {
+        let template = RequestTemplate::new(RequestOptions {
             scheme: if self.tls.is_some() { "https" } else { "http" },
-            authority: self.authority(),
-            path: method.path(),
-            user_agent: &self.options.user_agent,
+            authority: self.authority().to_owned(),
+            path: method.path().to_owned(),
+            user_agent: self.options.user_agent.clone(),
             codec: self.options.codec,
             compression,
             accepts: self.options.accepts,

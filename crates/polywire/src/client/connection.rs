@@ -14,8 +14,8 @@ use bytes::Bytes;
 use polywire_core::{IncomingQueue, Metadata, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Status};
 use polywire_engine::{
     CallKey, Connection, Event, OpenCall,
-    protocol::grpc::RequestTemplate,
-    wire::http2::{OpenError, Reason},
+    protocol::RequestTemplate,
+    wire::{OpenError, Reason},
 };
 use tokio::{sync::oneshot, task::AbortHandle};
 

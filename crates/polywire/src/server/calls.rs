@@ -14,7 +14,7 @@ use polywire_core::{
     BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing,
     OutgoingQueue, Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
 };
-use polywire_engine::{CallKey, Connection, Event, wire::http2::Reason};
+use polywire_engine::{CallKey, Connection, Event, wire::Reason};
 use tokio::task::AbortHandle;
 
 use super::{

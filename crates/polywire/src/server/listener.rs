@@ -13,7 +13,7 @@ use std::{
 };
 
 use polywire_core::{Address, Peer};
-use polywire_engine::{Config, Connection, wire::http2::Role};
+use polywire_engine::{Config, Connection, wire::Role};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},

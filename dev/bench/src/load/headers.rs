@@ -2,9 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use polywire_engine::wire::http2::{
-    headers::Headers,
-    hpack::{Decoder, TABLE_BYTES_DEFAULT},
+use polywire_engine::wire::{
+    Headers,
+    http2::hpack::{Decoder, TABLE_BYTES_DEFAULT},
 };
 
 /// What we announce as SETTINGS_MAX_HEADER_LIST_SIZE.

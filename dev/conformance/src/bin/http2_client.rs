@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use polywire_engine::{
     Limits, Transmit,
     drain::{Due, drain},
-    wire::http2::{Connection, Event, Headers, Role},
+    wire::{Headers, Role, StreamEvent as Event, http2::Connection},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},

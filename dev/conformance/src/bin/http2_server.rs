@@ -11,7 +11,7 @@ use polywire::transport::tls::{CertificateSource, ServerTls};
 use polywire_engine::{
     Limits, Transmit,
     drain::{Due, drain},
-    wire::http2::{Connection, Event, Headers, Role, StreamKey},
+    wire::{Headers, Role, StreamEvent as Event, StreamKey, http2::Connection},
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},

@@ -6,19 +6,16 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::event::{ConnectionError, Event, OpenError, TimedOut};
 use super::flow::{Bandwidth, Inflow};
 use super::frame;
 use super::guard::Guard;
-use super::headers::Headers;
 use super::hpack;
 use super::past::Past;
 use super::pings::Pings;
-use super::reason::Reason;
 use super::receive::{Assembly, Reading};
 use super::send::LastData;
 use super::settings::{self, PeerSettings, WINDOW_BYTES_DEFAULT};
-use super::stream::{Side, StreamId, StreamKey};
+use super::stream::Side;
 use super::streams::Streams;
 use super::timers::Timers;
 use super::well_formed::Checked;
@@ -26,15 +23,9 @@ use crate::drain::Machine;
 use crate::limits::Limits;
 use crate::time::after;
 use crate::transmit::Transmit;
-
-/// Which side of a connection we are.
-#[derive(Copy, Clone, PartialEq, Eq, Debug)]
-pub enum Role {
-    /// We open streams.
-    Client,
-    /// The peer opens streams.
-    Server,
-}
+use crate::wire::{
+    ConnectionError, Headers, OpenError, Reason, Role, StreamEvent as Event, StreamId, StreamKey, TimedOut,
+};
 
 /// One HTTP/2 connection, either side.
 ///

@@ -1,6 +1,6 @@
 //! Frames as they stand on the wire (RFC 9113 §4, §6): heads in and out, and the small frames we write.
 
-use super::reason::Reason;
+use crate::wire::Reason;
 
 /// The nine bytes in front of every frame.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

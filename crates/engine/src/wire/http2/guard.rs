@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::event::{ConnectionError, LimitExceeded};
 use crate::limits::Limits;
 use crate::time::RateLimiter;
+use crate::wire::{ConnectionError, LimitExceeded};
 
 /// Counts what costs us and brings nothing.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! HTTP/2 (RFC 9113) without I/O, client and server.
 //!
-//! [`Connection`] takes bytes, time and commands and gives bytes and [`Event`]s. What it promises:
+//! [`Connection`] takes bytes, time and commands and gives bytes and [`StreamEvent`](super::StreamEvent)s. What it promises:
 //!
-//! - It never fails and never panics on input. A peer that breaks a rule loses the stream (RST_STREAM, [`Event::Reset`])
-//!   or the connection (GOAWAY, [`Event::Closed`]), as the standard says.
+//! - It never fails and never panics on input. A peer that breaks a rule loses the stream (RST_STREAM, [`StreamEvent::Reset`])
+//!   or the connection (GOAWAY, [`StreamEvent::Closed`]), as the standard says.
 //! - It never waits for a peer without a limit, and holds, answers and computes no more for one than
 //!   [`Limits`](crate::Limits) say. Attacks that have a name are tests in `tests/http2_hostile.rs`.
 //! - What is large is not copied, neither in nor out. What is small is written at once, straight into the output.
@@ -21,19 +21,16 @@
 //! | `past` | what is remembered of the closed ones |
 //! | `flow` | the connection's receive window; how windows grow |
 //! | `guard`, `pings` | what is counted against floods |
-//! | `settings`, `frame`, `reason`, `event` | words of the wire and of the face |
-//! | `well_formed`, `headers`, `hpack` | fields: the rules, the list, the compression |
+//! | `settings`, `frame` | words of the wire |
+//! | `well_formed`, `hpack` | fields: the rules, the compression |
 
 mod connection;
-mod event;
 mod flow;
 mod frame;
 mod guard;
-pub mod headers;
 pub mod hpack;
 mod past;
 mod pings;
-mod reason;
 mod receive;
 mod requests;
 mod send;
@@ -43,8 +40,4 @@ mod streams;
 mod timers;
 mod well_formed;
 
-pub use connection::{Connection, Role};
-pub use event::{ConnectionError, Event, LimitExceeded, OpenError, PeerMisbehaved, TimedOut};
-pub use headers::Headers;
-pub use reason::Reason;
-pub use stream::{StreamId, StreamKey};
+pub use connection::Connection;

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::event::{ConnectionError, LimitExceeded};
 use crate::limits::PingPolicy;
+use crate::wire::{ConnectionError, LimitExceeded};
 
 /// Counts strikes.
 #[derive(Debug, Default)]

@@ -4,15 +4,16 @@ use std::time::Instant;
 
 use bytes::{Buf, Bytes};
 
-use super::connection::{Connection, Farewell, PING_DRAIN, Phase, Role};
-use super::event::{ConnectionError, Event, LimitExceeded, PeerMisbehaved};
+use super::connection::{Connection, Farewell, PING_DRAIN, Phase};
 use super::frame::{self, FrameHead, HEAD_BYTES, PREFACE, flag, kind};
 use super::past::Fate;
-use super::reason::Reason;
 use super::settings::{self, WINDOW_BYTES_DEFAULT};
-use super::stream::{List, Side, StreamId, StreamKey, UNKNOWN_LENGTH};
+use super::stream::{List, Side, UNKNOWN_LENGTH};
 use super::timers::PING_KEEPALIVE;
 use crate::time::after;
+use crate::wire::{
+    ConnectionError, LimitExceeded, PeerMisbehaved, Reason, Role, StreamEvent as Event, StreamId, StreamKey,
+};
 
 /// What the next bytes are.
 #[derive(Debug)]

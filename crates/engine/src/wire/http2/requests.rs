@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::connection::{Connection, Role};
-use super::event::{ConnectionError, Event, LimitExceeded, PeerMisbehaved};
-use super::headers::Headers;
+use super::connection::Connection;
 use super::hpack::DecodeError;
 use super::past::Fate;
-use super::reason::Reason;
-use super::stream::{Side, StreamKey};
+use super::stream::Side;
 use super::well_formed::Part;
+use crate::wire::{
+    ConnectionError, Headers, LimitExceeded, PeerMisbehaved, Reason, Role, StreamEvent as Event, StreamKey,
+};
 
 type Handled = Result<(), ConnectionError>;
 

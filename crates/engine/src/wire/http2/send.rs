@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, Role};
+use super::connection::Connection;
 use super::frame::{self, FrameHead, HEAD_BYTES, flag, kind};
-use super::headers::Headers;
-use super::reason::Reason;
-use super::stream::{List, Queued, QueuedHeaders, Side, StreamKey};
+use super::stream::{List, Queued, QueuedHeaders, Side};
+use crate::wire::{Headers, Reason, Role, StreamKey};
 
 impl Connection {
     /// Headers of an open stream: written at once when nothing is before them.
@@ -206,7 +205,7 @@ impl Connection {
         if stream.above_high && stream.queued_bytes <= low {
             stream.above_high = false;
             if stream.ours == Side::Body {
-                self.events.push_back(super::Event::Writable { key });
+                self.events.push_back(crate::wire::StreamEvent::Writable { key });
             }
         }
         // A crumb that a tiny window forced out earns the peer nothing.

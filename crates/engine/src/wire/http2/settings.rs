@@ -1,9 +1,8 @@
 //! SETTINGS (RFC 9113 §6.5): what the peer told us, and what we tell it.
 
-use super::connection::Role;
-use super::event::{ConnectionError, LimitExceeded, PeerMisbehaved};
 use super::frame::{FRAME_BYTES_DEFAULT, FrameHead, flag, kind};
 use crate::limits::Limits;
+use crate::wire::{ConnectionError, LimitExceeded, PeerMisbehaved, Role};
 
 /// The peer's settings as far as they bind us.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -153,7 +152,7 @@ mod tests {
     #[test]
     fn values_outside_their_range_are_refused_with_their_code() {
         let code = |role, name, value| take(role, &entry(name, value)).unwrap_err().reason();
-        use super::super::Reason;
+        use crate::wire::Reason;
         assert_eq!(code(Role::Server, ENABLE_PUSH, 2), Reason::PROTOCOL_ERROR);
         assert_eq!(code(Role::Client, ENABLE_PUSH, 1), Reason::PROTOCOL_ERROR);
         assert_eq!(code(Role::Server, INITIAL_WINDOW_SIZE, 1 << 31), Reason::FLOW_CONTROL_ERROR);

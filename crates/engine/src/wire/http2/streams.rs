@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::stream::{List, NONE, Side, Stream, StreamId, StreamKey, UNKNOWN_LENGTH};
+use super::stream::{List, NONE, Side, Stream, UNKNOWN_LENGTH};
+use crate::wire::{StreamId, StreamKey};
 
 /// The table of open streams.
 ///

@@ -2,12 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::connection::{Connection, Farewell, Phase, Role};
-use super::event::{ConnectionError, TimedOut};
+use super::connection::{Connection, Farewell, Phase};
 use super::frame;
-use super::reason::Reason;
 use crate::limits::Limits;
 use crate::time::{after, earliest, jittered};
+use crate::wire::{ConnectionError, Reason, Role, TimedOut};
 
 /// Since when, or until when, things are waited for. `None`: not at all.
 #[derive(Debug)]

@@ -1,8 +1,7 @@
 //! What the headers of a message must look like (RFC 9113 §8.2, §8.3; RFC 8441 §4).
 
+use crate::wire::Headers;
 use std::sync::Arc;
-
-use super::headers::Headers;
 
 /// What a header block stands for.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]

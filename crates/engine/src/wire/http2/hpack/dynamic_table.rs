@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::http2::headers::{FIELD_OVERHEAD_BYTES, RECORD_HEAD_BYTES};
+use crate::wire::headers::{FIELD_OVERHEAD_BYTES, RECORD_HEAD_BYTES};
 
 /// Fields in the order of their insertion, the oldest evicted first when room is needed.
 ///

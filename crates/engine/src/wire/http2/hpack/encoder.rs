@@ -7,7 +7,7 @@ use super::cache::{Cache, Seen};
 use super::dynamic_table::{DynamicTable, entry_size};
 use super::hash::{hash, join};
 use super::{TABLE_BYTES_DEFAULT, huffman, integer, static_table};
-use crate::wire::http2::headers::{Field, Headers};
+use crate::wire::headers::{Field, Headers};
 
 /// Encodes the header blocks of one connection (RFC 7541 §3).
 ///

@@ -1,7 +1,7 @@
 //! The static table (RFC 7541 Appendix A).
 
 use super::hash::hash;
-use crate::wire::http2::headers::RECORD_HEAD_BYTES;
+use crate::wire::headers::RECORD_HEAD_BYTES;
 
 /// The fields of the table; the one with HPACK's index 1 comes first.
 pub(super) static FIELDS: [(&[u8], &[u8]); LEN] = TABLE;
@@ -9,7 +9,7 @@ pub(super) static FIELDS: [(&[u8], &[u8]); LEN] = TABLE;
 /// The number of fields; indices above it name the dynamic table.
 pub(super) const LEN: usize = 61;
 
-/// The field of an index as a record of [`Headers`](crate::wire::http2::headers::Headers).
+/// The field of an index as a record of [`Headers`](crate::wire::headers::Headers).
 #[inline]
 pub(super) fn record(index: u32) -> Option<&'static [u8]> {
     let [start, end] = *BOUNDS.get(index as usize)?;
@@ -209,7 +209,7 @@ const fn same(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::http2::headers::Field;
+    use crate::wire::headers::Field;
 
     #[test]
     fn every_static_field_is_found_by_its_index_and_by_its_words() {

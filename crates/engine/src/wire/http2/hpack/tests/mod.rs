@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{DecodeError, Decoder, Encoder, TABLE_BYTES_DEFAULT};
-use crate::wire::http2::headers::Headers;
+use crate::wire::headers::Headers;
 
 mod bad_input;
 mod remembered_blocks;

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::headers::Headers;
-use super::reason::Reason;
-use super::stream::{StreamId, StreamKey};
+use super::Headers;
+use super::Reason;
+use super::{StreamId, StreamKey};
 
 /// Something the upper layer should know.
 // A tag as wide as a word: with one of a byte the rest is moved from odd addresses, for which the processor waits.
 #[repr(u64)]
 #[derive(Clone, Debug)]
-pub enum Event {
+pub enum StreamEvent {
     /// Request (server) or final response (client) headers, valid by RFC 9113 §8.2–8.3. Informational responses
     /// are consumed silently. `end`: the peer's side ends here.
     Headers {
@@ -32,7 +32,7 @@ pub enum Event {
         data: Bytes,
         /// Whether the peer's side of the stream ends here.
         end: bool,
-        /// What [`Connection::release`](super::Connection::release) wants back once the bytes are consumed: their
+        /// What [`Connection::release`](super::http2::Connection::release) wants back once the bytes are consumed: their
         /// length. Padding has been given back already.
         flow_bytes: u32,
     },
@@ -88,7 +88,7 @@ pub enum OpenError {
     Draining,
     /// The stream ids are used up: take a new connection.
     Exhausted,
-    /// The peer's limit of open streams is reached. [`Event::Openable`] will say when to try again.
+    /// The peer's limit of open streams is reached. [`StreamEvent::Openable`] will say when to try again.
     Full,
 }
 
@@ -322,4 +322,4 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-const _: () = assert!(size_of::<Option<Event>>() <= 56);
+const _: () = assert!(size_of::<Option<StreamEvent>>() <= 56);

@@ -12,7 +12,7 @@ use std::fmt;
 /// connection, not of the list.
 ///
 /// ```
-/// use polywire_engine::wire::http2::headers::Headers;
+/// use polywire_engine::wire::headers::Headers;
 ///
 /// let mut headers = Headers::new();
 /// headers.push(":status", "200");
