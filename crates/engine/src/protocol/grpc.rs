@@ -290,7 +290,7 @@ fn ascii(value: &[u8]) -> Option<&str> {
 }
 
 /// Puts a field that belongs to the application into its metadata; the protocol's own are passed over.
-fn read_metadata(metadata: &mut Metadata, name: &[u8], value: &[u8]) -> Result<(), Status> {
+pub(super) fn read_metadata(metadata: &mut Metadata, name: &[u8], value: &[u8]) -> Result<(), Status> {
     if name.starts_with(b":") || (name.starts_with(b"grpc-") && !GRPC_FOR_APPLICATION.contains(&name)) {
         return Ok(());
     }
@@ -316,10 +316,9 @@ const GRPC_FOR_APPLICATION: [&[u8]; 4] =
 
 fn write_metadata(headers: &mut Headers, metadata: &Metadata) {
     for (key, value) in metadata {
-        let sensitive = matches!(key, "authorization" | "proxy-authorization" | "cookie" | "set-cookie");
         if key.ends_with("-bin") {
             headers.push(key.as_bytes(), BASE64.encode(value.as_bytes()).as_bytes());
-        } else if sensitive {
+        } else if is_sensitive(key) {
             headers.push_sensitive(key.as_bytes(), value.as_bytes());
         } else {
             headers.push(key.as_bytes(), value.as_bytes());
@@ -327,12 +326,17 @@ fn write_metadata(headers: &mut Headers, metadata: &Metadata) {
     }
 }
 
+/// Whether the value of this key is a secret that no compression context may remember.
+pub(super) fn is_sensitive(key: &str) -> bool {
+    matches!(key, "authorization" | "proxy-authorization" | "cookie" | "set-cookie")
+}
+
 fn decode_base64(value: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(value).ok()
 }
 
 /// `TimeoutValue TimeoutUnit`: at most eight digits and one of `H M S m u n`.
-fn parse_timeout(value: &[u8]) -> Option<Duration> {
+pub(super) fn parse_timeout(value: &[u8]) -> Option<Duration> {
     let (&unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;

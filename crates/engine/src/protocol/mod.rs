@@ -1,6 +1,7 @@
 //! How a call is written on a stream: one file for each protocol.
 
 pub(crate) mod grpc;
+pub mod rest;
 pub(crate) mod rich_status;
 
 use std::sync::Arc;
