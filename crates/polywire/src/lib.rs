@@ -13,6 +13,7 @@ pub mod compression;
 mod context;
 mod driver;
 pub mod health;
+pub mod http;
 mod inbox;
 mod message;
 pub mod reflection;
