@@ -1,5 +1,7 @@
 //! How a call is written on a stream: one file for each protocol.
 
+#[allow(dead_code)] // the protocols that need it follow
+pub(crate) mod code_names;
 pub(crate) mod grpc;
 pub(crate) mod rich_status;
 
