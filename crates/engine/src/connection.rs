@@ -280,11 +280,15 @@ impl Connection {
 
     /// Server: ends a call. `leading` goes out with it when nothing has gone out before.
     pub fn finish(&mut self, key: CallKey, status: &Status, leading: &Metadata, trailing: &Metadata) {
+        if !leading.is_empty() {
+            // In Trailers-Only the caller could not tell leading from trailing metadata.
+            self.start(key, leading);
+        }
         let Some(call) = self.remove(key) else { return };
         let plain = status.is_ok() && trailing.is_empty();
         if call.phase == Phase::ExpectHead {
             // Trailers-Only: one block says it all.
-            let mut extra = grpc::metadata_extra(leading).unwrap_or_default();
+            let mut extra = Headers::new();
             grpc::write_status(&mut extra, status, trailing);
             let head = self.config.templates.head(call.codec, Compression::Identity);
             self.wire.send_headers(key, head, Some(&extra), true);
