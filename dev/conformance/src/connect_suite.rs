@@ -28,7 +28,9 @@ pub fn read_message<M: Message + Default>(input: &mut impl Read) -> io::Result<O
     }
     let mut bytes = vec![0; len];
     input.read_exact(&mut bytes)?;
-    M::decode_from_slice(&bytes).map(Some).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
+    M::decode_from_slice(&bytes)
+        .map(Some)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))
 }
 
 /// Writes one message the same way.

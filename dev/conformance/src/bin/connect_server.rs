@@ -145,7 +145,8 @@ impl ConformanceService for Conformance {
                 }
             }
             if first.full_duplex {
-                let Some((data, delay)) = definition.and_then(|d| Some((d.response_data.get(sent)?, d.response_delay_ms)))
+                let Some((data, delay)) =
+                    definition.and_then(|d| Some((d.response_data.get(sent)?, d.response_delay_ms)))
                 else {
                     break;
                 };
