@@ -266,7 +266,7 @@ fn check_http(headers: &Headers) -> Result<(), Status> {
         return Err(Status::unknown(format!("the answer is not gRPC: its content-type is {found:?}")));
     }
     let code = match status {
-        b"400" | b"431" => Code::Internal,
+        b"400" => Code::Internal,
         b"401" => Code::Unauthenticated,
         b"403" => Code::PermissionDenied,
         b"404" => Code::Unimplemented,
@@ -502,6 +502,7 @@ mod tests {
             ("401", Code::Unauthenticated),
             ("404", Code::Unimplemented),
             ("503", Code::Unavailable),
+            ("431", Code::Unknown),
             ("302", Code::Unknown),
         ] {
             let mut headers = Headers::new();
