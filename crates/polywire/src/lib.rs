@@ -31,7 +31,7 @@ pub use polywire_engine::{Limits, limits};
 pub use crate::{
     client::{
         BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
-        Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

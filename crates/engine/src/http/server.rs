@@ -147,13 +147,17 @@ impl Http {
     }
 
     pub(crate) fn finish(&mut self, key: CallKey, status: &Status, leading: &Metadata, trailing: &Metadata) {
+        if !leading.is_empty() && self.call(key).is_some_and(|call| call.form == Form::Grpc) {
+            // In Trailers-Only the caller could not tell leading from trailing metadata.
+            self.start(key, leading);
+        }
         let Some(call) = self.remove(key) else { return };
         let templates = self.config.templates();
         let before_head = call.phase == Phase::ExpectHead;
         match call.form {
             Form::Grpc if before_head => {
                 // Trailers-Only: one block says it all.
-                let mut extra = metadata_extra(leading).unwrap_or_default();
+                let mut extra = Headers::new();
                 grpc::write_status(&mut extra, status, trailing);
                 let head = templates.head(call.form, call.codec, Compression::Identity);
                 self.wire.send_headers(key, head, Some(&extra), true);

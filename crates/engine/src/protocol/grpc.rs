@@ -233,7 +233,7 @@ fn check_http(headers: &Headers, kind: &[u8]) -> Result<(), Status> {
 /// The status of a call that was answered by HTTP alone.
 pub(crate) fn status_of_http(status: &[u8]) -> Status {
     let code = match status {
-        b"400" | b"431" => Code::Internal,
+        b"400" => Code::Internal,
         b"401" => Code::Unauthenticated,
         b"403" => Code::PermissionDenied,
         b"404" => Code::Unimplemented,
@@ -385,6 +385,7 @@ mod tests {
             ("401", Code::Unauthenticated),
             ("404", Code::Unimplemented),
             ("503", Code::Unavailable),
+            ("431", Code::Unknown),
             ("302", Code::Unknown),
         ] {
             let mut headers = Headers::new();
