@@ -67,9 +67,9 @@ export class ByteReader {
       value += (byte & 0x7f) * unit;
       if (byte < 0x80) break;
       unit *= 0x80;
-      // The eighth byte would reach 2^56, beyond what a number holds exactly.
-      if (unit > 2 ** 49) throw new RangeError("an integer is too long");
+      if (unit > 2 ** 49) throw new RangeError("an integer takes more than 8 bytes");
     }
+    // Eight bytes hold 56 bits, a number 53 exactly; nothing that is counted here comes near either.
     if (value > Number.MAX_SAFE_INTEGER) throw new RangeError("an integer is too large");
     return value;
   }

@@ -261,8 +261,9 @@ export interface Hello {
   /** 0: never. */
   silenceMaxMs: number;
   methodsMax: number;
-  fieldsBytesMax: number;
   name: string;
+  /** The compressions this side takes; bit n stands for the compression with number n. */
+  accepted: number;
 }
 
 /** What holds until a hello has come, and what one that says nothing means. */
@@ -275,8 +276,8 @@ export const HELLO_DEFAULTS: Readonly<Hello> = {
   connectionWindowBytes: 65536,
   silenceMaxMs: 0,
   methodsMax: 64,
-  fieldsBytesMax: 16384,
   name: "",
+  accepted: 1,
 };
 
 const HelloTag = {
@@ -288,8 +289,8 @@ const HelloTag = {
   ConnectionWindowBytes: 6,
   SilenceMaxMs: 7,
   MethodsMax: 8,
-  FieldsBytesMax: 9,
   Name: 10,
+  Accepted: 11,
 } as const;
 
 /** The entries: the version, and what differs from the defaults. */
@@ -306,12 +307,12 @@ export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
   differing(HelloTag.ConnectionWindowBytes, hello.connectionWindowBytes, HELLO_DEFAULTS.connectionWindowBytes);
   differing(HelloTag.SilenceMaxMs, hello.silenceMaxMs, HELLO_DEFAULTS.silenceMaxMs);
   differing(HelloTag.MethodsMax, hello.methodsMax, HELLO_DEFAULTS.methodsMax);
-  differing(HelloTag.FieldsBytesMax, hello.fieldsBytesMax, HELLO_DEFAULTS.fieldsBytesMax);
   if (hello.name !== "") writeText(out, HelloTag.Name, hello.name);
+  differing(HelloTag.Accepted, hello.accepted, HELLO_DEFAULTS.accepted);
   return out.take();
 }
 
-/** Throws `PeerMisbehaved`. Values below the defaults are raised to them: nobody may promise less. */
+/** Throws `PeerMisbehaved`. What may not be less than its default is raised to it. */
 export function decodeHello(bytes: Uint8Array): Hello {
   const hello: Hello = { ...HELLO_DEFAULTS, version: 0 };
   decodeEntries(bytes, (tag, value) => {
@@ -320,7 +321,7 @@ export function decodeHello(bytes: Uint8Array): Hello {
         hello.version = integer(value);
         break;
       case HelloTag.StreamsMax:
-        hello.streamsMax = Math.max(integer(value), HELLO_DEFAULTS.streamsMax);
+        hello.streamsMax = Math.max(integer(value), 1);
         break;
       case HelloTag.FrameBytesMax:
         hello.frameBytesMax = Math.min(Math.max(integer(value), HELLO_DEFAULTS.frameBytesMax), PAYLOAD_BYTES_MAX);
@@ -340,11 +341,11 @@ export function decodeHello(bytes: Uint8Array): Hello {
       case HelloTag.MethodsMax:
         hello.methodsMax = Math.max(integer(value), HELLO_DEFAULTS.methodsMax);
         break;
-      case HelloTag.FieldsBytesMax:
-        hello.fieldsBytesMax = Math.max(integer(value), HELLO_DEFAULTS.fieldsBytesMax);
-        break;
       case HelloTag.Name:
         hello.name = text(value);
+        break;
+      case HelloTag.Accepted:
+        hello.accepted = integer(value);
         break;
     }
   });
