@@ -344,7 +344,7 @@ export class FakeCall {
   }
 
   #pump(): void {
-    for (;;) {
+    while (!this.isEnded) {
       const next = this.#outgoing[0];
       if (next === undefined) return;
       if (next.bytes.length > 0 && this.sendWindow <= 0) return;
