@@ -6,6 +6,7 @@ mod event;
 pub mod headers;
 pub mod http2;
 mod key;
+pub mod native;
 mod reason;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
