@@ -126,6 +126,15 @@ pub struct Limits {
     /// How long the first GOAWAY of a drain waits for its PING before the second is sent. Default 5 s.
     pub drain_timeout: Duration,
 
+    // HTTP/1.1
+    /// How long a server waits for the next request of a connection. Clients that reuse connections come back within
+    /// a minute or not at all. Default 75 s.
+    pub http1_keep_alive_timeout: Duration,
+    /// How long a server waits for the next byte of a request's body while its handler wants it. HTTP/1.1 has no pings,
+    /// so a sender that says nothing cannot be told from one that is gone, and it holds a whole connection.
+    /// Default 120 s.
+    pub http1_body_timeout: Duration,
+
     // Extensions
     /// Server: announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. Default false.
     pub connect_protocol: bool,
@@ -246,6 +255,8 @@ impl Default for Limits {
             age_max: None,
             age_grace: None,
             drain_timeout: Duration::from_secs(5),
+            http1_keep_alive_timeout: Duration::from_secs(75),
+            http1_body_timeout: Duration::from_secs(120),
             connect_protocol: false,
         }
     }

@@ -134,6 +134,8 @@ pub enum PeerMisbehaved {
     GoAwayRaised,
     /// A header block that cannot be decoded.
     HeaderCompression,
+    /// HTTP/1.1: a rule of RFC 9112 or RFC 9110, in words.
+    Http1(&'static str),
     /// A frame on a stream that cannot exist yet.
     IdleStream,
     /// The first frame is not SETTINGS.
@@ -159,8 +161,10 @@ pub enum LimitExceeded {
     BufferedFrames,
     /// `control_frames_max`.
     ControlFrames,
-    /// `header_block_bytes_max` or `header_block_frames_max`.
+    /// `header_block_bytes_max` or `header_block_frames_max`; HTTP/1.1: `header_list_bytes_max`.
     HeaderBlock,
+    /// HTTP/1.1: bytes that nobody had asked for, sent while the connection was said to be full.
+    HeldBytes,
     /// `idle_frames`.
     IdleFrames,
     /// `ping_policy`.
@@ -174,6 +178,8 @@ pub enum LimitExceeded {
 /// A time of [`Limits`](crate::Limits) that ran out.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum TimedOut {
+    /// `http1_body_timeout`.
+    Body,
     /// `handshake_timeout`.
     Handshake,
     /// `header_block_timeout`.
@@ -235,6 +241,7 @@ impl PeerMisbehaved {
             | PeerMisbehaved::ContinuationMissing
             | PeerMisbehaved::ConnectionWindowUpdateOfZero
             | PeerMisbehaved::GoAwayRaised
+            | PeerMisbehaved::Http1(_)
             | PeerMisbehaved::IdleStream
             | PeerMisbehaved::NotSettingsFirst
             | PeerMisbehaved::Padding
@@ -257,6 +264,7 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => "bad frame size",
             PeerMisbehaved::GoAwayRaised => "goaway raised its last stream",
             PeerMisbehaved::HeaderCompression => "header block cannot be decoded",
+            PeerMisbehaved::Http1(words) => words,
             PeerMisbehaved::IdleStream => "frame on an idle stream",
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
             PeerMisbehaved::Padding => "padding exceeds the frame",
@@ -275,6 +283,7 @@ impl LimitExceeded {
             LimitExceeded::BufferedFrames => "too_many_small_frames",
             LimitExceeded::ControlFrames => "too_many_unread_answers",
             LimitExceeded::HeaderBlock => "header_block_too_large",
+            LimitExceeded::HeldBytes => "too_many_unread_bytes",
             LimitExceeded::IdleFrames => "too_many_idle_frames",
             LimitExceeded::Pings => "too_many_pings",
             LimitExceeded::Resets => "too_many_resets",
@@ -286,6 +295,7 @@ impl LimitExceeded {
 impl TimedOut {
     fn words(self) -> &'static str {
         match self {
+            TimedOut::Body => "body timeout",
             TimedOut::Handshake => "handshake timeout",
             TimedOut::HeaderBlock => "header block timeout",
             TimedOut::Keepalive => "keepalive timeout",
