@@ -4,6 +4,8 @@
 pub(crate) mod code_names;
 pub(crate) mod grpc;
 pub(crate) mod rich_status;
+#[cfg(feature = "websocket")]
+pub(crate) mod text;
 
 use std::sync::Arc;
 

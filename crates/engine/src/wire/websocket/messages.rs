@@ -304,7 +304,6 @@ impl Messages {
         self.send_parts(OpCode::Data(Data::Text), [text]);
     }
 
-    #[allow(dead_code)] // by the text form
     /// Sends a text message that consists of parts.
     pub(crate) fn send_text_parts<const N: usize>(&mut self, parts: [Bytes; N]) {
         self.send_parts(OpCode::Data(Data::Text), parts);
@@ -446,6 +445,10 @@ impl Messages {
             Err(_) if self.phase != Phase::Open && header.opcode == OpCode::Control(Control::Close) => Kind::Close,
             Err(error) => {
                 self.fail(error);
+                if self.role == Role::Server && header.opcode == OpCode::Control(Control::Close) {
+                    // However badly it was said: the peer says nothing more.
+                    self.phase = Phase::Closed;
+                }
                 Kind::Skipped
             }
         };
