@@ -291,9 +291,11 @@ impl Machine for Connection {
                 return event;
             }
             if let Some(error) = self.ended {
+                // The peer's answer to our close is still to be read.
+                let _ = self.messages.poll();
                 return (!std::mem::replace(&mut self.closed_reported, true)).then_some(Event::Closed { error });
             }
-            let Some(incoming) = self.messages.poll() else { return None };
+            let incoming = self.messages.poll()?;
             self.handle_incoming(incoming);
             if matches!(self.inner, Inner::Text(_))
                 && self.ended.is_none()

@@ -503,7 +503,8 @@ impl Messages {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::IdleFrames));
         }
         let room = self.limits.websocket_message_bytes_max.saturating_sub(self.gathered.len());
-        if !is_control && !(self.passes_pieces && kind == Kind::Binary) && len > room as u64 {
+        let is_gathered = !is_control && !(self.passes_pieces && kind == Kind::Binary);
+        if is_gathered && len > room as u64 {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::WebSocketMessage));
         }
         Ok(kind)
