@@ -140,6 +140,14 @@ pub struct Limits {
     /// Default 5 s.
     pub websocket_close_timeout: Duration,
 
+    // REST
+    /// Parameters of one query. A query is no longer than a header list; without this, thousands of short parameters
+    /// could each look through the fields of a message. Default 256.
+    pub query_parameters_max: usize,
+    /// Fields that the name of a query parameter leads through. Messages may contain themselves, so without it
+    /// `a.a.a…` would go as deep as a query is long. Default 16.
+    pub query_depth_max: usize,
+
     // Extensions
     /// Server: announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. Default false.
     pub connect_protocol: bool,
@@ -264,6 +272,8 @@ impl Default for Limits {
             websocket_ping_interval: Some(Duration::from_secs(30)),
             websocket_pong_timeout: Duration::from_secs(20),
             websocket_close_timeout: Duration::from_secs(5),
+            query_parameters_max: 256,
+            query_depth_max: 16,
             connect_protocol: false,
         }
     }
