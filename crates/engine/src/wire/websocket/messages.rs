@@ -503,8 +503,8 @@ impl Messages {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::IdleFrames));
         }
         let room = self.limits.websocket_message_bytes_max.saturating_sub(self.gathered.len());
-        let is_gathered = !is_control && !(self.passes_pieces && kind == Kind::Binary);
-        if is_gathered && len > room as u64 {
+        let is_passed_on = is_control || self.passes_pieces && kind == Kind::Binary;
+        if !is_passed_on && len > room as u64 {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::WebSocketMessage));
         }
         Ok(kind)
