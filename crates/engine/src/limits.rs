@@ -43,6 +43,11 @@ pub struct Limits {
     /// Entries of one SETTINGS frame. The standard knows eight; a longer list only burns CPU. Default 32.
     pub settings_entries_max: usize,
 
+    // Native
+    /// Methods a peer may give a number on one native connection, announced (64 to 4,096). Each costs its path (at most
+    /// 1 KiB) and what its calls have in common; 256 hold the methods of a large system. Default 256.
+    pub methods_max: u32,
+
     // Headers
     /// Decoded size of one header list (name + value + 32 a field), announced as SETTINGS_MAX_HEADER_LIST_SIZE.
     /// A list past it costs its stream. gRPC suggests 8 KiB; tokens and traces want more. Default 16 KiB.
@@ -200,6 +205,7 @@ impl Limits {
             ((1 << 14..1 << 24).contains(&self.frame_bytes_max), "frame_bytes_max must be from 2^14 to 2^24 - 1"),
             (self.frame_send_bytes_max >= 1 << 10, "frame_send_bytes_max must be at least 1 KiB"),
             (self.settings_entries_max >= 8, "settings_entries_max must be at least 8"),
+            ((64..=4096).contains(&self.methods_max), "methods_max must be from 64 to 4096"),
             (self.header_list_bytes_max >= 1 << 10, "header_list_bytes_max must be at least 1 KiB"),
             (
                 self.header_block_bytes_max >= self.header_list_bytes_max as usize,
@@ -239,6 +245,7 @@ impl Default for Limits {
             frame_bytes_max: 16 << 10,
             frame_send_bytes_max: 64 << 10,
             settings_entries_max: 32,
+            methods_max: 256,
             header_list_bytes_max: 16 << 10,
             header_block_bytes_max: 64 << 10,
             header_block_frames_max: 32,

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Headers;
 use super::Reason;
+use super::native::NativeRule;
 use super::{StreamId, StreamKey};
 
 /// Something the upper layer should know.
@@ -109,7 +110,7 @@ pub enum ConnectionError {
     TimedOut(TimedOut),
 }
 
-/// A rule of RFC 9113 or RFC 7541 that the peer broke, at the cost of the connection.
+/// A rule of RFC 9113, RFC 7541 or of the native protocol that the peer broke, at the cost of the connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum PeerMisbehaved {
     /// The server's first bytes are not the preface.
@@ -136,6 +137,8 @@ pub enum PeerMisbehaved {
     HeaderCompression,
     /// A frame on a stream that cannot exist yet.
     IdleStream,
+    /// A rule of the native protocol.
+    Native(NativeRule),
     /// The first frame is not SETTINGS.
     NotSettingsFirst,
     /// Padding as long as the frame or longer.
@@ -243,6 +246,7 @@ impl PeerMisbehaved {
             | PeerMisbehaved::ConnectionWindowUpdateOfZero
             | PeerMisbehaved::GoAwayRaised
             | PeerMisbehaved::IdleStream
+            | PeerMisbehaved::Native(_)
             | PeerMisbehaved::NotSettingsFirst
             | PeerMisbehaved::Padding
             | PeerMisbehaved::Push
@@ -265,6 +269,7 @@ impl PeerMisbehaved {
             PeerMisbehaved::GoAwayRaised => "goaway raised its last stream",
             PeerMisbehaved::HeaderCompression => "header block cannot be decoded",
             PeerMisbehaved::IdleStream => "frame on an idle stream",
+            PeerMisbehaved::Native(rule) => rule.words(),
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
             PeerMisbehaved::Padding => "padding exceeds the frame",
             PeerMisbehaved::Push => "push is switched off",

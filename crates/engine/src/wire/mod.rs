@@ -6,6 +6,7 @@ mod event;
 pub mod headers;
 pub mod http2;
 mod key;
+pub mod native;
 mod reason;
 #[cfg(feature = "websocket")]
 pub mod websocket;
