@@ -9,6 +9,7 @@ use super::{
     Options, docs,
     http_rule::{self, RulePlan},
     names::{MethodNames, ServiceNames, path},
+    tree,
 };
 use crate::{
     Error, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
@@ -19,6 +20,8 @@ use crate::{
 pub(super) struct ServicePlan {
     /// `orders.v1.Orders`.
     full_name: String,
+    /// The path of the function that makes messages known.
+    register: String,
     names: ServiceNames,
     comment: Option<String>,
     deprecated: bool,
@@ -99,6 +102,7 @@ impl ServicePlan {
             })
         });
         Ok(Self {
+            register: tree::register_from(package),
             names: ServiceNames::choose(name, taken),
             comment: comments.at(&service_path).map(str::to_owned),
             deprecated: is_deprecated(service),
@@ -222,7 +226,7 @@ impl ServicePlan {
     }
 
     fn emit_server(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
         writeln!(
@@ -236,7 +240,8 @@ pub struct {server}<S> {{
 
 impl<S: {service}> {server}<S> {{
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {{
+    pub fn new(service: S) -> Self {{
+        {register}();
         Self {{ service }}
     }}
 
@@ -277,7 +282,7 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
     }
 
     fn emit_client(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let client = &names.client;
         writeln!(code, "\n/// Calls `{full_name}` over a [`Channel`](::polywire::Channel).")?;
@@ -297,7 +302,8 @@ pub struct {client} {{
 
 impl {client} {{
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {{
+    pub fn new(channel: ::polywire::Channel) -> Self {{
+        {register}();
         Self {{ channel }}
     }}
 

@@ -8,7 +8,7 @@ use polywire_core::{
 };
 
 use super::{bindings, json};
-use crate::{protocol::grpc, wire::Headers};
+use crate::{protocol::fields, wire::Headers};
 
 /// Writes the detail of a status as a JSON object that has `@type`; `None` for a type it does not know.
 pub type DetailJson = fn(&Detail) -> Option<String>;
@@ -387,7 +387,7 @@ fn write_metadata(head: &mut Headers, metadata: &Metadata, prefix: &str) {
         let name = format!("{prefix}{key}");
         if key.ends_with("-bin") {
             head.push(name, base64::engine::general_purpose::STANDARD_NO_PAD.encode(value.as_bytes()));
-        } else if grpc::is_sensitive(key) {
+        } else if fields::is_sensitive(key) {
             head.push_sensitive(name, value.as_bytes());
         } else {
             head.push(name, value.as_bytes());

@@ -14,7 +14,11 @@ use super::{
     bindings::Bindings,
     routes::{NoRoute, Routes},
 };
-use crate::{limits::Limits, protocol::grpc, wire::Headers};
+use crate::{
+    limits::Limits,
+    protocol::{fields::read_metadata, grpc},
+    wire::Headers,
+};
 
 /// A request that belongs to a rule.
 #[derive(Debug)]
@@ -117,8 +121,8 @@ impl Request {
                 b"accept" | b"content-length" | b"host" => {}
                 _ => match name.strip_prefix(PREFIX) {
                     Some(b"") => {}
-                    Some(key) => grpc::read_metadata(&mut head.metadata, key, value).map_err(bad)?,
-                    None => grpc::read_metadata(&mut head.metadata, name, value).map_err(bad)?,
+                    Some(key) => read_metadata(&mut head.metadata, key, value).map_err(bad)?,
+                    None => read_metadata(&mut head.metadata, name, value).map_err(bad)?,
                 },
             }
         }
