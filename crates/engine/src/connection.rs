@@ -61,12 +61,6 @@ impl Config {
         &self.limits
     }
 
-    /// The limits, for machines that keep them.
-    #[cfg(feature = "websocket")]
-    pub(crate) fn shared_limits(&self) -> &Arc<Limits> {
-        &self.limits
-    }
-
     /// The compressions that are accepted from the peer.
     pub fn accepts(&self) -> CompressionSet {
         self.accepts
