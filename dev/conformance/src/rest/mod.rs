@@ -50,7 +50,7 @@ pub(crate) async fn judge(options: Options) -> Result<bool, String> {
     server.abort();
     table.print("rest");
     table.print_reasons();
-    Ok(table.close())
+    Ok(table.count().close())
 }
 
 async fn play(address: SocketAddr, wire: &str, case: &Case) -> Result<(), String> {
@@ -113,5 +113,17 @@ fn judge_response(case: &Case, head: &str, body: &str) -> Result<(), String> {
         Wanted::Exactly(wanted) if body != wanted => Err(format!("the body is {body:?}, not {wanted:?}")),
         Wanted::With(part) if !body.contains(part) => Err(format!("the body is {body:?}, without {part:?}")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        for (index, case) in CASES.iter().enumerate() {
+            assert!(CASES[..index].iter().all(|other| other.about != case.about), "{}", case.about);
+        }
     }
 }
