@@ -15,7 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("orders", APPS),
 ];
 
-const PROTO: &[&str] = &["buffa", "buffa-codegen", "buffa-descriptor", "miette", "protox", "serde", "serde_json"];
+const PROTO: &[&str] = &["buffa", "buffa-codegen", "buffa-descriptor", "miette", "polywire-core", "protox", "serde", "serde_json"];
 
 /// Applications use what a user would use.
 const APPS: &[&str] = &[
