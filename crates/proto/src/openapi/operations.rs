@@ -186,6 +186,7 @@ impl<'a> Operations<'a> {
                     }
                     let words = Some(words.join("\n\n")).filter(|words| !words.is_empty());
                     parameter = parameter.with_some("description", words).with("required", true);
+                    parameter = parameter.with_some("x-multi-segment", rest.then_some(true));
                     let schema = Object::new().with("type", "string");
                     parameter.set("schema", if rest { schema } else { schema.with("minLength", 1) });
                 }
