@@ -155,7 +155,7 @@ mod tests {
         add_to(&mut routes, &[Arc::new(health)]);
         let ask = |method: &str, path: &str| {
             let mut headers = polywire_engine::wire::Headers::new();
-            headers.push(":method", method.to_owned());
+            headers.push(":method", method);
             let request = Request::new(Arc::new(headers), Bytes::new(), Arc::default());
             let mut answer = routes.find(path).expect("it is there").handle(request);
             let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
