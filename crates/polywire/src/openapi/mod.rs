@@ -55,6 +55,7 @@ pub fn document<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let document = Document {
         openapi: "3.1.0",
         info: About { title, version },
+        servers: [Place { url: "/" }],
         tags: whole.tags,
         paths: whole.paths,
         components: Components { schemas: whole.schemas },
@@ -92,6 +93,7 @@ struct Tag {
 struct Document {
     openapi: &'static str,
     info: About,
+    servers: [Place; 1],
     tags: Vec<Tag>,
     paths: BTreeMap<String, BTreeMap<String, Box<RawValue>>>,
     components: Components,
@@ -102,6 +104,12 @@ struct Document {
 struct About {
     title: String,
     version: String,
+}
+
+/// Where the services are, seen from the document.
+#[derive(Serialize)]
+struct Place {
+    url: &'static str,
 }
 
 #[derive(Serialize)]

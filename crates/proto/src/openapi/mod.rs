@@ -93,7 +93,9 @@ impl OpenApi {
 
     fn document(&self) -> Json {
         let info = Object::new().with("title", self.title.as_str()).with("version", self.version.as_str());
-        let mut document = Object::new().with("openapi", OPENAPI).with("info", info);
+        // Where the document itself comes from.
+        let server: Json = [Object::new().with("url", "/")].into_iter().collect();
+        let mut document = Object::new().with("openapi", OPENAPI).with("info", info).with("servers", server);
         if !self.tags.is_empty() {
             document.set("tags", self.tags.iter().cloned().collect::<Json>());
         }
