@@ -11,7 +11,10 @@ use crate::{
     drain::Machine,
     http::{Http, HttpWire},
     limits::Limits,
-    protocol::{RequestTemplate, ResponseHead, Templates},
+    protocol::{
+        RequestTemplate, ResponseHead, Templates,
+        rest::{DetailJson, Routes},
+    },
     transmit::Transmit,
     wire::{ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http2},
 };
@@ -28,27 +31,39 @@ pub struct Config {
     limits: Arc<Limits>,
     accepts: CompressionSet,
     templates: Templates,
-    decompress: Option<Decompress>,
+    parts: ConfigParts,
+}
+
+/// What a connection is given from above.
+#[derive(Debug, Default)]
+pub struct ConfigParts {
+    /// Undoes compressions: the engine itself cannot, and some protocols compress what ends a call.
+    pub decompress: Option<Decompress>,
+    /// Writes a detail of a status as JSON, for REST.
+    pub detail_json: Option<DetailJson>,
+    /// Which methods are reached as REST.
+    pub routes: Option<Routes>,
 }
 
 impl Config {
-    /// Puts limits and the compressions that are accepted together. The engine itself cannot undo a compression, which some
-    /// protocols need for a status.
+    /// Puts limits and the compressions that are accepted together.
     pub fn new(limits: Limits, accepts: CompressionSet) -> Arc<Self> {
-        Arc::new(Self::build(limits, accepts, None))
+        Self::with(limits, accepts, ConfigParts::default())
     }
 
-    /// As [`new`](Self::new), with a way to undo compressions.
-    pub fn with_decompress(limits: Limits, accepts: CompressionSet, decompress: Decompress) -> Arc<Self> {
-        Arc::new(Self::build(limits, accepts, Some(decompress)))
-    }
-
-    fn build(limits: Limits, accepts: CompressionSet, decompress: Option<Decompress>) -> Self {
-        Self { limits: Arc::new(limits), accepts, templates: Templates::new(accepts), decompress }
+    /// As [`new`](Self::new), with what comes from above.
+    pub fn with(limits: Limits, accepts: CompressionSet, parts: ConfigParts) -> Arc<Self> {
+        Arc::new(Self { limits: Arc::new(limits), accepts, templates: Templates::new(accepts), parts })
     }
 
     /// The limits.
     pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// The limits, for machines that keep them.
+    #[cfg(feature = "websocket")]
+    pub(crate) fn shared_limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
@@ -61,13 +76,21 @@ impl Config {
         &self.templates
     }
 
+    pub(crate) fn routes(&self) -> Option<&Routes> {
+        self.parts.routes.as_ref().filter(|routes| !routes.is_empty())
+    }
+
+    pub(crate) fn detail_json(&self) -> Option<DetailJson> {
+        self.parts.detail_json
+    }
+
     pub(crate) fn shared_limits(&self) -> &Arc<Limits> {
         &self.limits
     }
 
     /// A message of the protocol itself without its compression.
     pub(crate) fn decompress(&self, compression: Compression, bytes: &Bytes) -> Result<Bytes, Status> {
-        match self.decompress {
+        match self.parts.decompress {
             Some(decompress) => decompress(compression, bytes, self.limits.message_bytes_max),
             None => Err(Status::internal(format!("{compression} cannot be undone here"))),
         }

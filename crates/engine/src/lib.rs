@@ -14,6 +14,6 @@ pub mod time;
 pub mod transmit;
 pub mod wire;
 
-pub use connection::{CallKey, Config, Connection, Event, OpenCall};
+pub use connection::{CallKey, Config, ConfigParts, Connection, Event, OpenCall};
 pub use limits::Limits;
 pub use transmit::Transmit;

@@ -14,7 +14,7 @@ use polywire_core::{
     AnyInterceptor, Codec, Compression, CompressionSet, Idempotency, Interceptor, Method, Protocol, Status, Wire,
 };
 use polywire_engine::{
-    Config, Connection, Limits,
+    Config, ConfigParts, Connection, Limits,
     protocol::{RequestOptions, RequestTemplate},
     wire::Role,
 };
@@ -330,7 +330,11 @@ impl ChannelBuilder {
             self.tls = Some(default_tls()?);
         }
         let tls = self.tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
-        let config = Config::with_decompress(self.options.limits.clone(), self.options.accepts, undo);
+        let config = Config::with(
+            self.options.limits.clone(),
+            self.options.accepts,
+            ConfigParts { decompress: Some(undo), ..ConfigParts::default() },
+        );
         let seed = crate::server::seed(next_channel());
         let state = State {
             connections: Vec::new(),

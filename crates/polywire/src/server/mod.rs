@@ -7,7 +7,7 @@ mod router;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, Limits};
+use polywire_engine::{Config, ConfigParts, Limits, protocol::rest::Routes};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -16,7 +16,7 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
-    http,
+    any, http,
     message::undo,
     openapi,
     reflection,
@@ -220,11 +220,29 @@ impl Server {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
-        let config = Config::with_decompress(self.options.limits.clone(), self.options.accepts, undo);
+        let config = Config::with(
+            self.options.limits.clone(),
+            self.options.accepts,
+            ConfigParts {
+                decompress: Some(undo),
+                detail_json: Some(any::detail_any_json),
+                routes: Some(routes(&self.services)?),
+            },
+        );
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
         Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
+}
+
+/// Which methods are reached as REST; of several services of a name the last one counts.
+fn routes(services: &[Arc<dyn Service>]) -> Result<Routes, ListenError> {
+    let last = |(index, service): &(usize, &Arc<dyn Service>)| {
+        !services[index + 1..].iter().any(|later| later.name() == service.name())
+    };
+    let services = services.iter().enumerate().filter(last);
+    Routes::new(services.flat_map(|(_, service)| service.methods()))
+        .map_err(|error| ListenError::Routes(error.to_string()))
 }
 
 impl Default for Server {
@@ -297,6 +315,8 @@ pub enum ListenError {
     },
     /// The limits contradict one another, in words.
     Limits(String),
+    /// The HTTP rules of methods contradict one another, in words.
+    Routes(String),
     /// The TLS configuration does not work.
     Tls(TlsConfigError),
 }
@@ -316,6 +336,7 @@ impl fmt::Display for ListenError {
                     _ => Ok(()),
                 }
             }
+            Self::Routes(error) => write!(f, "the HTTP rules cannot be routed: {error}"),
             Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
             Self::Tls(error) => error.fmt(f),
         }
