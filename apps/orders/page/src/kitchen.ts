@@ -150,7 +150,7 @@ export function showKitchen(): void {
     const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
     log.append(
       h(
-        "li",
+        "p",
         { class: who },
         h("time", {}, time),
         h("span", { class: "who" }, who === "said" ? "Kitchen" : "Café"),
