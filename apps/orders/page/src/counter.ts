@@ -62,9 +62,9 @@ export function showCounter(shelves: Shelves): void {
 
   const show = () => {
     const wanted = filter.value.trim().toLowerCase();
-    menu.show(
-      shelves.items.filter((item) => chosen.has(item.name) || item.title.toLowerCase().includes(wanted)),
-    );
+    const shown = shelves.items.filter((item) => chosen.has(item.name) || item.title.toLowerCase().includes(wanted));
+    menu.show(shown);
+    setText(byId("menu-empty"), wanted !== "" && shown.length === 0 ? "Nothing of that name." : "");
     let pieces = 0;
     let total = 0;
     for (const item of shelves.items) {

@@ -88,13 +88,14 @@ export async function busy(button: HTMLButtonElement, task: () => Promise<void>)
   }
 }
 
-/** Says something to everybody, screen readers included. Errors stay until they are dismissed. */
+/** Says something to everybody, screen readers included. Errors stay until they are dismissed, the rest goes by itself. */
 export function notice(text: string, kind: "done" | "error" = "done"): void {
   const element = h("div", { class: `notice ${kind}` }, h("p", {}, text));
   const dismiss = () => element.remove();
   element.append(h("button", { type: "button", class: "quiet", "aria-label": "Dismiss", onclick: dismiss }, "×"));
   const region = byId(kind === "error" ? "errors" : "notices");
-  while (region.childElementCount >= 3) region.firstElementChild?.remove();
+  const most = kind === "error" ? 3 : 1;
+  while (region.childElementCount >= most) region.firstElementChild?.remove();
   region.append(element);
   if (kind === "done") setTimeout(dismiss, 6_000);
 }

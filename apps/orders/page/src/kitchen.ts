@@ -37,7 +37,11 @@ export function showKitchen(): void {
     empty.hidden = tickets.size > 0;
     setText(
       empty,
-      isOpen ? "No tickets. The next order comes up here." : "The kitchen is closed. Open it, and every waiting order comes up as a ticket.",
+      state.textContent === "Interrupted"
+        ? "The connection is gone. The tickets come back with it."
+        : isOpen
+          ? "No tickets. The next order comes up here."
+          : "The kitchen is closed. Open it, and every waiting order comes up as a ticket.",
     );
     setText(button, isOpen ? "Close kitchen" : "Open kitchen");
     button.classList.toggle("primary", !isOpen);
@@ -236,6 +240,7 @@ export function showKitchen(): void {
         first = now;
         const isNew = now.state === "new";
         const hadFocus = document.activeElement === accept;
+        element.dataset["state"] = now.state;
         badge.className = `badge ${isNew ? "confirmed" : "preparing"}`;
         setText(badge, isNew ? "New" : "In the making");
         accept.hidden = !isNew;
