@@ -151,7 +151,7 @@ export function showKitchen(): void {
 
   function write(who: "said" | "heard", text: string): void {
     const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format();
-    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 24;
+    const isAtEnd = log.scrollHeight - log.scrollTop - log.clientHeight < log.clientHeight;
     log.append(
       h(
         "p",

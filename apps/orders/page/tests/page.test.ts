@@ -188,7 +188,7 @@ describe.runIf(hasChromium)("the page in Chromium", () => {
 
   test("it fits a telephone", async () => {
     await page.setViewportSize({ width: 375, height: 812 });
-    await page.getByText("Americano").waitFor();
+    await page.locator("#menu").getByText("Americano").waitFor();
     await picture("telephone");
     const [content, window] = await page.evaluate(() => [document.documentElement.scrollWidth, innerWidth]);
     expect(content).toBeLessThanOrEqual(window ?? 0);
