@@ -7,12 +7,13 @@ pub mod connection;
 mod deadlines;
 pub mod drain;
 pub mod envelope;
+mod http;
 pub mod limits;
 pub mod protocol;
 pub mod time;
 pub mod transmit;
 pub mod wire;
 
-pub use connection::{CallKey, Config, Connection, Event, OpenCall};
+pub use connection::{CallKey, Config, ConfigParts, Connection, Event, OpenCall};
 pub use limits::Limits;
 pub use transmit::Transmit;

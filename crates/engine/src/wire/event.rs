@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Headers;
 use super::Reason;
+use super::native::NativeRule;
 use super::{StreamId, StreamKey};
 
 /// Something the upper layer should know.
@@ -109,7 +110,7 @@ pub enum ConnectionError {
     TimedOut(TimedOut),
 }
 
-/// A rule of RFC 9113 or RFC 7541 that the peer broke, at the cost of the connection.
+/// A rule of RFC 9113, RFC 7541 or of the native protocol that the peer broke, at the cost of the connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum PeerMisbehaved {
     /// The server's first bytes are not the preface.
@@ -134,8 +135,12 @@ pub enum PeerMisbehaved {
     GoAwayRaised,
     /// A header block that cannot be decoded.
     HeaderCompression,
+    /// HTTP/1.1: a rule of RFC 9112 or RFC 9110, in words.
+    Http1(&'static str),
     /// A frame on a stream that cannot exist yet.
     IdleStream,
+    /// A rule of the native protocol.
+    Native(NativeRule),
     /// The first frame is not SETTINGS.
     NotSettingsFirst,
     /// Padding as long as the frame or longer.
@@ -148,6 +153,9 @@ pub enum PeerMisbehaved {
     StreamClosed,
     /// A stream id of the wrong parity or below an earlier one, or zero, or not zero, where that is not allowed.
     StreamIdInvalid,
+    /// A rule of RFC 6455.
+    #[cfg(feature = "websocket")]
+    WebSocket(super::websocket::Violation),
     /// SETTINGS acknowledged that were never sent, or INITIAL_WINDOW_SIZE that overflows a window.
     WindowOverflow,
 }
@@ -159,8 +167,10 @@ pub enum LimitExceeded {
     BufferedFrames,
     /// `control_frames_max`.
     ControlFrames,
-    /// `header_block_bytes_max` or `header_block_frames_max`.
+    /// `header_block_bytes_max` or `header_block_frames_max`; HTTP/1.1: `header_list_bytes_max`.
     HeaderBlock,
+    /// HTTP/1.1: bytes that nobody had asked for, sent while the connection was said to be full.
+    HeldBytes,
     /// `idle_frames`.
     IdleFrames,
     /// `ping_policy`.
@@ -169,11 +179,15 @@ pub enum LimitExceeded {
     Resets,
     /// `settings_entries_max`.
     SettingsEntries,
+    /// `websocket_message_bytes_max`.
+    WebSocketMessage,
 }
 
 /// A time of [`Limits`](crate::Limits) that ran out.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum TimedOut {
+    /// `http1_body_timeout`.
+    Body,
     /// `handshake_timeout`.
     Handshake,
     /// `header_block_timeout`.
@@ -229,13 +243,17 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => Reason::FRAME_SIZE_ERROR,
             PeerMisbehaved::HeaderCompression => Reason::COMPRESSION_ERROR,
             PeerMisbehaved::StreamClosed => Reason::STREAM_CLOSED,
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(_) => Reason::PROTOCOL_ERROR,
             PeerMisbehaved::BadPreface
             | PeerMisbehaved::BadSetting
             | PeerMisbehaved::ContinuationUnexpected
             | PeerMisbehaved::ContinuationMissing
             | PeerMisbehaved::ConnectionWindowUpdateOfZero
             | PeerMisbehaved::GoAwayRaised
+            | PeerMisbehaved::Http1(_)
             | PeerMisbehaved::IdleStream
+            | PeerMisbehaved::Native(_)
             | PeerMisbehaved::NotSettingsFirst
             | PeerMisbehaved::Padding
             | PeerMisbehaved::Push
@@ -257,13 +275,17 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => "bad frame size",
             PeerMisbehaved::GoAwayRaised => "goaway raised its last stream",
             PeerMisbehaved::HeaderCompression => "header block cannot be decoded",
+            PeerMisbehaved::Http1(words) => words,
             PeerMisbehaved::IdleStream => "frame on an idle stream",
+            PeerMisbehaved::Native(rule) => rule.words(),
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
             PeerMisbehaved::Padding => "padding exceeds the frame",
             PeerMisbehaved::Push => "push is switched off",
             PeerMisbehaved::SelfDependent => "stream depends on itself",
             PeerMisbehaved::StreamClosed => "frame on a closed stream",
             PeerMisbehaved::StreamIdInvalid => "bad stream id",
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(violation) => violation.words(),
             PeerMisbehaved::WindowOverflow => "window overflow by settings",
         }
     }
@@ -275,10 +297,12 @@ impl LimitExceeded {
             LimitExceeded::BufferedFrames => "too_many_small_frames",
             LimitExceeded::ControlFrames => "too_many_unread_answers",
             LimitExceeded::HeaderBlock => "header_block_too_large",
+            LimitExceeded::HeldBytes => "too_many_unread_bytes",
             LimitExceeded::IdleFrames => "too_many_idle_frames",
             LimitExceeded::Pings => "too_many_pings",
             LimitExceeded::Resets => "too_many_resets",
             LimitExceeded::SettingsEntries => "too_many_settings",
+            LimitExceeded::WebSocketMessage => "message_too_long",
         }
     }
 }
@@ -286,6 +310,7 @@ impl LimitExceeded {
 impl TimedOut {
     fn words(self) -> &'static str {
         match self {
+            TimedOut::Body => "body timeout",
             TimedOut::Handshake => "handshake timeout",
             TimedOut::HeaderBlock => "header block timeout",
             TimedOut::Keepalive => "keepalive timeout",

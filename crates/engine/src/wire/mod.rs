@@ -2,11 +2,16 @@
 //!
 //! All wires that carry HTTP speak the same words upwards: [`Headers`], [`StreamEvent`], [`StreamKey`].
 
+pub mod detect;
 mod event;
 pub mod headers;
+pub mod http1;
 pub mod http2;
 mod key;
+pub mod native;
 mod reason;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
 pub use headers::Headers;

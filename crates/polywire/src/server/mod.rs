@@ -7,7 +7,7 @@ mod router;
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, Limits};
+use polywire_engine::{Config, ConfigParts, Limits, protocol::rest::Routes};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -16,6 +16,8 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
+    any, http,
+    message::undo,
     reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
@@ -29,6 +31,7 @@ use crate::{
 /// ```
 pub struct Server {
     services: Vec<Arc<dyn Service>>,
+    http: http::Routes,
     options: Options,
     tls: Option<ServerTls>,
     reflection: bool,
@@ -64,6 +67,7 @@ impl Server {
     pub fn new() -> Self {
         Self {
             services: Vec::new(),
+            http: http::Routes::default(),
             options: Options {
                 interceptors: Vec::new(),
                 limits: Limits::default(),
@@ -96,6 +100,14 @@ impl Server {
     pub fn add_spawned(mut self, service: impl Service) -> Self {
         self.options.spawn_always.push(service.name());
         self.add(service)
+    }
+
+    /// Answers ordinary HTTP requests for a path: `/metrics`, or `/files/*` for everything below. Calls go to their services
+    /// whatever the routes say; of the routes the longest path wins, and of one path the last.
+    #[must_use]
+    pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
+        self.http.add(path, Arc::new(handler));
+        self
     }
 
     /// Tells clients about all services, also those that are added later, by [reflection](crate::reflection) in both of its
@@ -193,11 +205,29 @@ impl Server {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
-        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let config = Config::with(
+            self.options.limits.clone(),
+            self.options.accepts,
+            ConfigParts {
+                decompress: Some(undo),
+                detail_json: Some(any::detail_any_json),
+                routes: Some(routes(&self.services)?),
+            },
+        );
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
-        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options, tls))))
+        Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
+}
+
+/// Which methods are reached as REST; of several services of a name the last one counts.
+fn routes(services: &[Arc<dyn Service>]) -> Result<Routes, ListenError> {
+    let last = |(index, service): &(usize, &Arc<dyn Service>)| {
+        !services[index + 1..].iter().any(|later| later.name() == service.name())
+    };
+    let services = services.iter().enumerate().filter(last);
+    Routes::new(services.flat_map(|(_, service)| service.methods()))
+        .map_err(|error| ListenError::Routes(error.to_string()))
 }
 
 impl Default for Server {
@@ -270,6 +300,8 @@ pub enum ListenError {
     },
     /// The limits contradict one another, in words.
     Limits(String),
+    /// The HTTP rules of methods contradict one another, in words.
+    Routes(String),
     /// The TLS configuration does not work.
     Tls(TlsConfigError),
 }
@@ -289,6 +321,7 @@ impl fmt::Display for ListenError {
                     _ => Ok(()),
                 }
             }
+            Self::Routes(error) => write!(f, "the HTTP rules cannot be routed: {error}"),
             Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
             Self::Tls(error) => error.fmt(f),
         }
