@@ -18,6 +18,7 @@ pub mod health;
 pub mod http;
 mod inbox;
 mod message;
+pub mod openapi;
 pub mod reflection;
 mod server;
 mod streams;

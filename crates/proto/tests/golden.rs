@@ -212,12 +212,17 @@ fn first_difference(expected: &str, actual: &str) -> String {
 }
 
 fn without_descriptors(code: &str) -> String {
+    let mut code = code.to_owned();
+    if let Some((before, behind)) = code.split_once("] = [\n        \"{\\\"tags") {
+        let (_, behind) = behind.split_once("    ];\n").unwrap();
+        code = format!("{before}] = [\"…\"];\n{behind}");
+    }
     match code.split_once("DESCRIPTORS: &[u8] = b\"") {
         Some((before, behind)) => {
             let (_, behind) = behind.split_once("\";\n").unwrap();
             format!("{before}DESCRIPTORS: &[u8] = b\"…\";\n{behind}")
         }
-        None => code.to_owned(),
+        None => code,
     }
 }
 

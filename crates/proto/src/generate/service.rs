@@ -111,6 +111,11 @@ impl ServicePlan {
         })
     }
 
+    /// Its full name.
+    pub(super) fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
     /// The full names of its methods.
     pub(super) fn method_paths(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|method| method.path.as_str())
@@ -121,12 +126,13 @@ impl ServicePlan {
         self.methods.iter().map(|method| (method.path.as_str(), method.http.as_slice()))
     }
 
-    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`.
-    pub(super) fn emit(&self) -> String {
+    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`, where it is the
+    /// one at `index`.
+    pub(super) fn emit(&self, index: usize) -> String {
         let mut code = String::new();
         self.emit_methods(&mut code).expect("writing to a string does not fail");
         self.emit_trait(&mut code).expect("writing to a string does not fail");
-        self.emit_server(&mut code).expect("writing to a string does not fail");
+        self.emit_server(index, &mut code).expect("writing to a string does not fail");
         self.emit_client(&mut code).expect("writing to a string does not fail");
         code
     }
@@ -225,7 +231,7 @@ impl ServicePlan {
         writeln!(code, "}}")
     }
 
-    fn emit_server(&self, code: &mut String) -> std::fmt::Result {
+    fn emit_server(&self, index: usize, code: &mut String) -> std::fmt::Result {
         let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
@@ -262,6 +268,10 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
 
     fn descriptors(&self) -> &'static [u8] {{
         self::__polywire::DESCRIPTORS
+    }}
+
+    fn openapi(&self) -> &'static str {{
+        self::__polywire::OPENAPI[{index}]
     }}
 
     fn call<'a>(

@@ -56,6 +56,6 @@ pub mod __polywire_register {
     /// Makes the messages of all these packages known, once, so that an `Any` that holds one has its JSON.
     pub fn types() {
         static ONCE: ::std::sync::Once = ::std::sync::Once::new();
-        ONCE.call_once(|| ::polywire::codegen::register_types(&[super::__package::__buffa::register_types, super::common::v1::__buffa::register_types, super::deep::r#type::r#match::__buffa::register_types, super::names::__buffa::register_types, super::shop::v1::__buffa::register_types]));
+        ONCE.call_once(|| ::polywire::codegen::register_types(&[super::__package::__buffa::register_types, super::common::v1::__buffa::register_types, super::deep::r#type::r#match::__buffa::register_types, super::google::api::__buffa::register_types, super::names::__buffa::register_types, super::rest::__buffa::register_types, super::shop::v1::__buffa::register_types]));
     }
 }

@@ -134,7 +134,8 @@ pub struct TreesServer<S> {
 
 impl<S: TreesService> TreesServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -155,6 +156,10 @@ impl<S: TreesService> ::polywire::Service for TreesServer<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
     }
 
     fn call<'a>(
@@ -219,7 +224,8 @@ pub struct TreesClient {
 
 impl TreesClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -261,6 +267,9 @@ impl TreesClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 1] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 
