@@ -1,17 +1,20 @@
 use std::{borrow::Cow, fmt};
 
+use crate::HttpRule;
+
 /// A method of a service, as generated code names it in a constant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Method {
     path: Cow<'static, str>,
     kind: MethodKind,
     idempotency: Idempotency,
+    http: &'static [HttpRule],
 }
 
 impl Method {
     /// A method by its full name, `/package.Service/Method`.
     pub const fn new(path: &'static str, kind: MethodKind) -> Self {
-        Self { path: Cow::Borrowed(path), kind, idempotency: Idempotency::Unknown }
+        Self { path: Cow::Borrowed(path), kind, idempotency: Idempotency::Unknown, http: &[] }
     }
 
     /// A method that is known only at run time, as in a command-line tool.
@@ -19,13 +22,20 @@ impl Method {
     /// The path is taken as it is, with a leading slash added when there is none.
     pub fn dynamic(path: &str, kind: MethodKind) -> Self {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Self { path: Cow::Owned(path), kind, idempotency: Idempotency::Unknown }
+        Self { path: Cow::Owned(path), kind, idempotency: Idempotency::Unknown, http: &[] }
     }
 
     /// Sets the idempotency level.
     #[must_use]
     pub const fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;
+        self
+    }
+
+    /// Sets how it is reached as REST.
+    #[must_use]
+    pub const fn with_http(mut self, rules: &'static [HttpRule]) -> Self {
+        self.http = rules;
         self
     }
 
@@ -54,11 +64,25 @@ impl Method {
         self.idempotency
     }
 
+    /// How it is reached as REST (`google.api.http`): nothing, one rule, or one and its additional bindings.
+    pub const fn http(&self) -> &'static [HttpRule] {
+        self.http
+    }
+
     fn split(&self) -> (&str, &str) {
         let path = self.path.strip_prefix('/').unwrap_or(&self.path);
         path.rsplit_once('/').unwrap_or((path, ""))
     }
 }
+
+impl PartialEq for Method {
+    /// How it is reached as REST makes it no other method.
+    fn eq(&self, other: &Self) -> bool {
+        self.path == other.path && self.kind == other.kind && self.idempotency == other.idempotency
+    }
+}
+
+impl Eq for Method {}
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,6 +7,7 @@ pub mod connection;
 mod deadlines;
 pub mod drain;
 pub mod envelope;
+mod http;
 pub mod limits;
 pub mod protocol;
 pub mod time;

@@ -126,6 +126,20 @@ pub struct Limits {
     /// How long the first GOAWAY of a drain waits for its PING before the second is sent. Default 5 s.
     pub drain_timeout: Duration,
 
+    // WebSocket
+    /// Longest message of a WebSocket that has to be gathered before it can be read: text, with what the JSON form puts
+    /// around a message of `message_bytes_max`. Binary messages that carry native frames are read as they come and have no
+    /// limit. Default 4 MiB + 64 KiB.
+    pub websocket_message_bytes_max: usize,
+    /// A ping is sent after so long without a byte from the peer. Below the minute after which many proxies forget a silent
+    /// connection. Default 30 s.
+    pub websocket_ping_interval: Option<Duration>,
+    /// A peer that sends nothing for so long after a ping is dead. Default 20 s.
+    pub websocket_pong_timeout: Duration,
+    /// How long a peer may take to answer a close frame. What it sends meanwhile is passed over, so that it can read why.
+    /// Default 5 s.
+    pub websocket_close_timeout: Duration,
+
     // Extensions
     /// Server: announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. Default false.
     pub connect_protocol: bool,
@@ -246,6 +260,10 @@ impl Default for Limits {
             age_max: None,
             age_grace: None,
             drain_timeout: Duration::from_secs(5),
+            websocket_message_bytes_max: (4 << 20) + (64 << 10),
+            websocket_ping_interval: Some(Duration::from_secs(30)),
+            websocket_pong_timeout: Duration::from_secs(20),
+            websocket_close_timeout: Duration::from_secs(5),
             connect_protocol: false,
         }
     }

@@ -6,13 +6,16 @@
 #[allow(unused_extern_crates, reason = "the services offered here are generated too")]
 extern crate self as polywire;
 
+pub mod any;
 mod client;
 #[doc(hidden)]
 pub mod codegen;
 pub mod compression;
 mod context;
 mod driver;
+pub mod error_details;
 pub mod health;
+pub mod http;
 mod inbox;
 mod message;
 pub mod reflection;
@@ -28,7 +31,7 @@ pub use polywire_engine::{Limits, limits};
 pub use crate::{
     client::{
         BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
-        Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

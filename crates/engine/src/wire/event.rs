@@ -148,6 +148,9 @@ pub enum PeerMisbehaved {
     StreamClosed,
     /// A stream id of the wrong parity or below an earlier one, or zero, or not zero, where that is not allowed.
     StreamIdInvalid,
+    /// A rule of RFC 6455.
+    #[cfg(feature = "websocket")]
+    WebSocket(super::websocket::Violation),
     /// SETTINGS acknowledged that were never sent, or INITIAL_WINDOW_SIZE that overflows a window.
     WindowOverflow,
 }
@@ -169,6 +172,8 @@ pub enum LimitExceeded {
     Resets,
     /// `settings_entries_max`.
     SettingsEntries,
+    /// `websocket_message_bytes_max`.
+    WebSocketMessage,
 }
 
 /// A time of [`Limits`](crate::Limits) that ran out.
@@ -229,6 +234,8 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => Reason::FRAME_SIZE_ERROR,
             PeerMisbehaved::HeaderCompression => Reason::COMPRESSION_ERROR,
             PeerMisbehaved::StreamClosed => Reason::STREAM_CLOSED,
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(_) => Reason::PROTOCOL_ERROR,
             PeerMisbehaved::BadPreface
             | PeerMisbehaved::BadSetting
             | PeerMisbehaved::ContinuationUnexpected
@@ -264,6 +271,8 @@ impl PeerMisbehaved {
             PeerMisbehaved::SelfDependent => "stream depends on itself",
             PeerMisbehaved::StreamClosed => "frame on a closed stream",
             PeerMisbehaved::StreamIdInvalid => "bad stream id",
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(violation) => violation.words(),
             PeerMisbehaved::WindowOverflow => "window overflow by settings",
         }
     }
@@ -279,6 +288,7 @@ impl LimitExceeded {
             LimitExceeded::Pings => "too_many_pings",
             LimitExceeded::Resets => "too_many_resets",
             LimitExceeded::SettingsEntries => "too_many_settings",
+            LimitExceeded::WebSocketMessage => "message_too_long",
         }
     }
 }

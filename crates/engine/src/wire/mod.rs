@@ -7,6 +7,8 @@ pub mod headers;
 pub mod http2;
 mod key;
 mod reason;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
 pub use headers::Headers;

@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use polywire_core::{AnyInterceptor, Codec, Compression, CompressionSet, Interceptor, Method, Status};
+use polywire_core::{
+    AnyInterceptor, Codec, Compression, CompressionSet, Idempotency, Interceptor, Method, Protocol, Status, Wire,
+};
 use polywire_engine::{
     Config, Connection, Limits,
     protocol::{RequestOptions, RequestTemplate},
@@ -24,10 +26,11 @@ use tokio::{
 use super::{
     backoff::Backoff,
     connection::{ClientCalls, Command, Link, StartCall},
-    target::{InvalidTarget, Place, Target},
+    target::{InvalidTarget, Place, Target, WireChoice},
 };
 use crate::{
     driver::Driver,
+    message::undo,
     server::ServerHandle,
     transport::{
         Transport,
@@ -95,6 +98,8 @@ pub(crate) struct Options {
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
     pub(crate) codec: Codec,
+    pub(crate) protocol: Protocol,
+    pub(crate) get: bool,
     pub(crate) user_agent: String,
     pub(crate) authority: Option<String>,
     pub(crate) timeout: Option<Duration>,
@@ -162,7 +167,7 @@ impl Channel {
     /// A channel to a server of this process, without a socket.
     pub fn in_memory(server: &ServerHandle) -> ChannelBuilder {
         let place = Place::Memory(MemoryTarget(Arc::new(server.clone())));
-        ChannelBuilder::new(Target { place, authority: "localhost".to_owned(), tls: false })
+        ChannelBuilder::new(Target::new(place, "localhost".to_owned()))
     }
 
     /// How it stands.
@@ -211,6 +216,8 @@ impl ChannelBuilder {
             accepts: CompressionSet::ALL,
             compression: Compression::Identity,
             codec: Codec::Proto,
+            protocol: target.protocol,
+            get: false,
             user_agent: concat!("grpc-rust-polywire/", env!("CARGO_PKG_VERSION")).to_owned(),
             authority: None,
             timeout: None,
@@ -261,6 +268,14 @@ impl ChannelBuilder {
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
         self.options.codec = codec;
+        self
+    }
+
+    /// Makes calls without side effects by GET where the protocol has that (Connect), so that what stands in between can keep
+    /// answers. Default: not.
+    #[must_use]
+    pub fn get(mut self, get: bool) -> Self {
+        self.options.get = get;
         self
     }
 
@@ -315,7 +330,7 @@ impl ChannelBuilder {
             self.tls = Some(default_tls()?);
         }
         let tls = self.tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
-        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let config = Config::with_decompress(self.options.limits.clone(), self.options.accepts, undo);
         let seed = crate::server::seed(next_channel());
         let state = State {
             connections: Vec::new(),
@@ -351,6 +366,16 @@ impl Inner {
         self.options.authority.as_deref().unwrap_or(&self.target.authority)
     }
 
+    /// By which wire the calls travel.
+    pub(crate) fn wire(&self) -> Wire {
+        match (self.target.wire, &self.tls) {
+            (WireChoice::Http, None) => Wire::Http1,
+            (WireChoice::Http | WireChoice::Http2, _) => Wire::Http2,
+            (WireChoice::Native, _) => Wire::Native,
+            (WireChoice::WebSocket, _) => Wire::WebSocket,
+        }
+    }
+
     /// The fixed headers of a method's calls.
     pub(crate) fn template(&self, method: &Method, compression: Compression) -> RequestTemplate {
         let read = self.templates.read().unwrap_or_else(PoisonError::into_inner);
@@ -360,6 +385,9 @@ impl Inner {
         }
         drop(read);
         let template = RequestTemplate::new(RequestOptions {
+            protocol: self.options.protocol,
+            kind: method.kind(),
+            get: self.options.get && method.idempotency() == Idempotency::NoSideEffects,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.authority().to_owned(),
             path: method.path().to_owned(),

@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     driver::Driver,
+    http,
     inbox::Inbox,
     transport::{Transport, memory::MemoryTransport, prepare_tcp, tls::ServerHandshake},
 };
@@ -53,6 +54,8 @@ impl Drop for UnixPath {
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    /// What answers requests that are no calls.
+    pub(crate) http: http::Routes,
     pub(crate) config: Arc<Config>,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
@@ -78,9 +81,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: u32 = 4096;
 
 impl Shared {
-    pub(crate) fn new(router: Router, config: Arc<Config>, options: Options, tls: Option<ServerHandshake>) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        http: http::Routes,
+        config: Arc<Config>,
+        options: Options,
+        tls: Option<ServerHandshake>,
+    ) -> Self {
         Self {
             router,
+            http,
             config,
             connection_permits: Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS))),
             options,

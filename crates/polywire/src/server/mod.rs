@@ -16,6 +16,8 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
+    http,
+    message::undo,
     reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
@@ -29,6 +31,7 @@ use crate::{
 /// ```
 pub struct Server {
     services: Vec<Arc<dyn Service>>,
+    http: http::Routes,
     options: Options,
     tls: Option<ServerTls>,
     reflection: bool,
@@ -64,6 +67,7 @@ impl Server {
     pub fn new() -> Self {
         Self {
             services: Vec::new(),
+            http: http::Routes::default(),
             options: Options {
                 interceptors: Vec::new(),
                 limits: Limits::default(),
@@ -96,6 +100,14 @@ impl Server {
     pub fn add_spawned(mut self, service: impl Service) -> Self {
         self.options.spawn_always.push(service.name());
         self.add(service)
+    }
+
+    /// Answers ordinary HTTP requests for a path: `/metrics`, or `/files/*` for everything below. Calls go to their services
+    /// whatever the routes say; of the routes the longest path wins, and of one path the last.
+    #[must_use]
+    pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
+        self.http.add(path, Arc::new(handler));
+        self
     }
 
     /// Tells clients about all services, also those that are added later, by [reflection](crate::reflection) in both of its
@@ -193,10 +205,10 @@ impl Server {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
-        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let config = Config::with_decompress(self.options.limits.clone(), self.options.accepts, undo);
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
-        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options, tls))))
+        Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
 }
 

@@ -29,6 +29,9 @@ pub const TREE_FILE: &str = "mod.rs";
 /// reachable in `__buffa`.
 const REGISTER_AT_ROOT: &str = "#[doc(inline)]\npub use self::__buffa::register_types;\n";
 
+/// Stands in a package that has messages to register.
+const REGISTER_FUNCTION: &str = "pub fn register_types(";
+
 /// What code is wanted for.
 #[derive(Clone, Debug, Default)]
 pub struct GenerateRequest {
@@ -84,6 +87,7 @@ pub fn generate(request: &GenerateRequest) -> Result<Vec<GeneratedFile>, Error> 
     for messages in messages {
         debug_assert_eq!(messages.kind, GeneratedFileKind::PackageMod);
         let package = messages.package.as_str();
+        let registers = messages.content.contains(REGISTER_FUNCTION);
         let mut content = with_own_header(&messages.content).replace(REGISTER_AT_ROOT, "");
         let services = packages.get(package).filter(|content| !content.services.is_empty());
         if let Some(services) = services {
@@ -94,11 +98,11 @@ pub fn generate(request: &GenerateRequest) -> Result<Vec<GeneratedFile>, Error> 
             services.emit_descriptors(descriptors, &mut content);
         }
         let name = package_file(package);
-        tree.insert(package, &name);
-        files.push(GeneratedFile { name: alone_file(package), content: alone(package, &name, &packages) });
+        tree.insert(package, &name, registers);
+        files.push(GeneratedFile { name: alone_file(package), content: alone(package, &name, registers, &packages) });
         files.push(GeneratedFile { name, content });
     }
-    files.push(GeneratedFile { name: TREE_FILE.to_owned(), content: tree.emit() });
+    files.push(GeneratedFile { name: TREE_FILE.to_owned(), content: format!("{HEADER}{}", tree.emit()) });
     Ok(files)
 }
 
@@ -215,7 +219,7 @@ fn alone_file(package: &str) -> String {
 }
 
 /// A package on its own works in any module as long as it uses no type of another generated package.
-fn alone(package: &str, file: &str, packages: &BTreeMap<&str, Package<'_>>) -> String {
+fn alone(package: &str, file: &str, registers: bool, packages: &BTreeMap<&str, Package<'_>>) -> String {
     let mut code = String::from(HEADER);
     if let Some(other) = other_package(package, packages) {
         let message = format!(
@@ -224,12 +228,17 @@ fn alone(package: &str, file: &str, packages: &BTreeMap<&str, Package<'_>>) -> S
         writeln!(code, "\n::core::compile_error!({message:?});").expect("writing to a string does not fail");
         return code;
     }
-    // Items cannot have a common attribute, so they come by way of a module.
+    // A tree of one, in a module of its own: so several can be taken in side by side.
     let module = format!("__{}", package.replace('.', "_"));
-    let allow = tree::allow();
+    let mut tree = ModuleTree::default();
+    tree.insert(package, file, registers);
+    let inside: String =
+        package.split('.').filter(|part| !part.is_empty()).map(|part| format!("{}::", names::ident(part))).collect();
     write!(
         code,
-        "\n#[allow(unreachable_pub, unused_imports)]\npub use self::{module}::*;\n\n{allow}\n#[doc(hidden)]\npub mod {module} {{\n    include!(\"{file}\");\n}}\n"
+        "\n#[allow(unreachable_pub, unused_imports)]\npub use self::{module}::{inside}*;\n\n{}\n#[doc(hidden)]\npub mod {module} {{\n{}}}\n",
+        tree::allow(),
+        tree.emit()
     )
     .expect("writing to a string does not fail");
     code

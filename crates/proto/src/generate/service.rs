@@ -8,6 +8,7 @@ use buffa_descriptor::generated::descriptor::method_options::IdempotencyLevel;
 use super::{
     Options, docs,
     names::{MethodNames, ServiceNames, path},
+    tree,
 };
 use crate::{
     Error, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
@@ -18,6 +19,8 @@ use crate::{
 pub(super) struct ServicePlan {
     /// `orders.v1.Orders`.
     full_name: String,
+    /// The path of the function that makes messages known.
+    register: String,
     names: ServiceNames,
     comment: Option<String>,
     deprecated: bool,
@@ -95,6 +98,7 @@ impl ServicePlan {
             })
         });
         Ok(Self {
+            register: tree::register_from(package),
             names: ServiceNames::choose(name, taken),
             comment: comments.at(&service_path).map(str::to_owned),
             deprecated: is_deprecated(service),
@@ -208,7 +212,7 @@ impl ServicePlan {
     }
 
     fn emit_server(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
         writeln!(
@@ -222,7 +226,8 @@ pub struct {server}<S> {{
 
 impl<S: {service}> {server}<S> {{
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {{
+    pub fn new(service: S) -> Self {{
+        {register}();
         Self {{ service }}
     }}
 
@@ -263,7 +268,7 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
     }
 
     fn emit_client(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let client = &names.client;
         writeln!(code, "\n/// Calls `{full_name}` over a [`Channel`](::polywire::Channel).")?;
@@ -283,7 +288,8 @@ pub struct {client} {{
 
 impl {client} {{
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {{
+    pub fn new(channel: ::polywire::Channel) -> Self {{
+        {register}();
         Self {{ channel }}
     }}
 

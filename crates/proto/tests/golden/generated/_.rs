@@ -44,7 +44,8 @@ pub struct RootlessServer<S> {
 
 impl<S: RootlessService> RootlessServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -94,7 +95,8 @@ pub struct RootlessClient {
 
 impl RootlessClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 

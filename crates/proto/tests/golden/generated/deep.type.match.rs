@@ -44,7 +44,8 @@ pub struct DeeperServer<S> {
 
 impl<S: DeeperService> DeeperServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::super::super::__polywire_register::types();
         Self { service }
     }
 
@@ -94,7 +95,8 @@ pub struct DeeperClient {
 
 impl DeeperClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::super::super::__polywire_register::types();
         Self { channel }
     }
 

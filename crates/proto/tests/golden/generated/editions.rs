@@ -46,7 +46,8 @@ pub struct SwitchesServer<S> {
 
 impl<S: SwitchesService> SwitchesServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -97,7 +98,8 @@ pub struct SwitchesClient {
 
 impl SwitchesClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 

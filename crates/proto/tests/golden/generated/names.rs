@@ -44,7 +44,8 @@ pub struct Status2Server<S> {
 
 impl<S: Status2Service> Status2Server<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -96,7 +97,8 @@ pub struct Status2Client {
 
 impl Status2Client {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -341,7 +343,8 @@ pub struct ShopServer<S> {
 
 impl<S: ShopService> ShopServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -461,7 +464,8 @@ pub struct ShopClient_ {
 
 impl ShopClient_ {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -572,7 +576,8 @@ pub struct ShopServer_<S> {
 
 impl<S: ShopService_> ShopServer_<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -624,7 +629,8 @@ pub struct ShopClient__ {
 
 impl ShopClient__ {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -668,7 +674,8 @@ pub struct NothingServer<S> {
 
 impl<S: NothingService> NothingServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -713,7 +720,8 @@ pub struct NothingClient {
 
 impl NothingClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 

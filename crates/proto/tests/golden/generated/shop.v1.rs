@@ -150,7 +150,8 @@ pub struct OrdersServer<S> {
 
 impl<S: OrdersService> OrdersServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::super::__polywire_register::types();
         Self { service }
     }
 
@@ -245,7 +246,8 @@ pub struct OrdersClient {
 
 impl OrdersClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::super::__polywire_register::types();
         Self { channel }
     }
 
