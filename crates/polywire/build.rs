@@ -6,6 +6,7 @@ fn main() -> Result<(), polywire_proto::Error> {
         .bytes("grpc.reflection.v1alpha.FileDescriptorResponse");
     polywire_proto::Build::new()
         .include("../../proto")
+        .file("google/rpc/error_details.proto")
         .file("grpc/health/v1/health.proto")
         .file("grpc/reflection/v1/reflection.proto")
         .file("grpc/reflection/v1alpha/reflection.proto")

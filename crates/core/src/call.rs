@@ -46,6 +46,12 @@ pub struct RequestHead {
     pub protocol: Protocol,
     /// Which wire it came by.
     pub wire: Wire,
+    /// It came by GET: only a method without side effects may answer.
+    pub get: bool,
+    /// It came in a form that has exactly one message each way.
+    pub unary: bool,
+    /// The query of the URL as it came, where the call has one.
+    pub query: String,
 }
 
 #[derive(Debug, Default)]
@@ -187,6 +193,11 @@ impl Call {
     /// By which protocol the call travels.
     pub fn protocol(&self) -> Protocol {
         self.head.protocol
+    }
+
+    /// The query of the URL the call came by, as it came; empty where the protocol has none.
+    pub fn query(&self) -> &str {
+        &self.head.query
     }
 
     /// How its messages are written.

@@ -1,17 +1,20 @@
 use std::{borrow::Cow, fmt};
 
+use crate::HttpRule;
+
 /// A method of a service, as generated code names it in a constant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
     path: Cow<'static, str>,
     kind: MethodKind,
     idempotency: Idempotency,
+    http: &'static [HttpRule],
 }
 
 impl Method {
     /// A method by its full name, `/package.Service/Method`.
     pub const fn new(path: &'static str, kind: MethodKind) -> Self {
-        Self { path: Cow::Borrowed(path), kind, idempotency: Idempotency::Unknown }
+        Self { path: Cow::Borrowed(path), kind, idempotency: Idempotency::Unknown, http: &[] }
     }
 
     /// A method that is known only at run time, as in a command-line tool.
@@ -19,13 +22,20 @@ impl Method {
     /// The path is taken as it is, with a leading slash added when there is none.
     pub fn dynamic(path: &str, kind: MethodKind) -> Self {
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
-        Self { path: Cow::Owned(path), kind, idempotency: Idempotency::Unknown }
+        Self { path: Cow::Owned(path), kind, idempotency: Idempotency::Unknown, http: &[] }
     }
 
     /// Sets the idempotency level.
     #[must_use]
     pub const fn with_idempotency(mut self, idempotency: Idempotency) -> Self {
         self.idempotency = idempotency;
+        self
+    }
+
+    /// Sets how it is reached as REST.
+    #[must_use]
+    pub const fn with_http(mut self, rules: &'static [HttpRule]) -> Self {
+        self.http = rules;
         self
     }
 
@@ -52,6 +62,11 @@ impl Method {
     /// Whether calling twice does harm.
     pub const fn idempotency(&self) -> Idempotency {
         self.idempotency
+    }
+
+    /// How it is reached as REST (`google.api.http`): nothing, one rule, or one and its additional bindings.
+    pub const fn http(&self) -> &'static [HttpRule] {
+        self.http
     }
 
     fn split(&self) -> (&str, &str) {

@@ -19,12 +19,16 @@ pub struct Envelope {
     pub bytes: Bytes,
     /// Bit 0 of the flags.
     pub compressed: bool,
+    /// It holds the end of the call instead of a message.
+    pub end: bool,
 }
 
 /// Takes messages out of a stream of chunks.
 #[derive(Debug)]
 pub struct Reader {
     message_bytes_max: usize,
+    /// The flag of the envelope that ends the call; 0 when there is none.
+    flag_end: u8,
     state: State,
 }
 
@@ -33,7 +37,7 @@ enum State {
     /// Some bytes of the prefix are missing.
     ExpectPrefix { have: u8, prefix: [u8; ENVELOPE_BYTES] },
     /// Some bytes of the message are missing.
-    ExpectMessage { compressed: bool, len: usize, gathered: BytesMut },
+    ExpectMessage { flags: u8, len: usize, gathered: BytesMut },
 }
 
 const EXPECT_NOTHING: State = State::ExpectPrefix { have: 0, prefix: [0; ENVELOPE_BYTES] };
@@ -55,7 +59,12 @@ pub enum EnvelopeError {
 impl Reader {
     /// A reader that refuses messages above `message_bytes_max` bytes (as they travel, so compressed) at their prefix.
     pub fn new(message_bytes_max: usize) -> Self {
-        Self { message_bytes_max, state: EXPECT_NOTHING }
+        Self::with_end(message_bytes_max, 0)
+    }
+
+    /// A reader for a protocol that ends a call with an envelope of its own, which has this flag.
+    pub fn with_end(message_bytes_max: usize, flag_end: u8) -> Self {
+        Self { message_bytes_max, flag_end, state: EXPECT_NOTHING }
     }
 
     /// Takes bytes from the front of `data` until a message is complete (`Some`) or `data` is empty (`None`).
@@ -67,10 +76,10 @@ impl Reader {
         if let State::ExpectPrefix { have: 0, .. } = self.state
             && let Some((prefix, _)) = data.split_first_chunk::<ENVELOPE_BYTES>()
         {
-            let (compressed, len) = self.read_prefix(*prefix)?;
+            let (flags, len) = self.read_prefix(*prefix)?;
             if data.len() - ENVELOPE_BYTES >= len {
                 let mut bytes = data.split_to(ENVELOPE_BYTES + len);
-                return Ok(Some(Envelope { bytes: bytes.split_off(ENVELOPE_BYTES), compressed }));
+                return Ok(Some(self.envelope(bytes.split_off(ENVELOPE_BYTES), flags)));
             }
         }
         self.next_gathered(data)
@@ -101,34 +110,38 @@ impl Reader {
                         return Ok(None);
                     }
                     let prefix = *prefix;
-                    let (compressed, len) = self.read_prefix(prefix)?;
+                    let (flags, len) = self.read_prefix(prefix)?;
                     let gathered = BytesMut::with_capacity(len.min(RESERVE_BYTES_MAX.max(data.len())));
-                    self.state = State::ExpectMessage { compressed, len, gathered };
+                    self.state = State::ExpectMessage { flags, len, gathered };
                 }
-                State::ExpectMessage { compressed, len, gathered } => {
+                State::ExpectMessage { flags, len, gathered } => {
                     let take = (*len - gathered.len()).min(data.len());
                     gathered.extend_from_slice(&data.split_to(take));
                     if gathered.len() < *len {
                         return Ok(None);
                     }
-                    let message = Envelope { bytes: std::mem::take(gathered).freeze(), compressed: *compressed };
+                    let (bytes, flags) = (std::mem::take(gathered).freeze(), *flags);
                     self.state = EXPECT_NOTHING;
-                    return Ok(Some(message));
+                    return Ok(Some(self.envelope(bytes, flags)));
                 }
             }
         }
     }
 
-    fn read_prefix(&self, prefix: [u8; ENVELOPE_BYTES]) -> Result<(bool, usize), EnvelopeError> {
+    fn envelope(&self, bytes: Bytes, flags: u8) -> Envelope {
+        Envelope { bytes, compressed: flags & FLAG_COMPRESSED != 0, end: flags & self.flag_end != 0 }
+    }
+
+    fn read_prefix(&self, prefix: [u8; ENVELOPE_BYTES]) -> Result<(u8, usize), EnvelopeError> {
         let [flags, len @ ..] = prefix;
-        if flags & !FLAG_COMPRESSED != 0 {
+        if flags & !(FLAG_COMPRESSED | self.flag_end) != 0 {
             return Err(EnvelopeError::UnknownFlags(flags));
         }
         let announced = u32::from_be_bytes(len) as usize;
         if announced > self.message_bytes_max {
             return Err(EnvelopeError::TooLarge { announced, limit: self.message_bytes_max });
         }
-        Ok((flags & FLAG_COMPRESSED != 0, announced))
+        Ok((flags, announced))
     }
 }
 

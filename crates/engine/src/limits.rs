@@ -43,6 +43,11 @@ pub struct Limits {
     /// Entries of one SETTINGS frame. The standard knows eight; a longer list only burns CPU. Default 32.
     pub settings_entries_max: usize,
 
+    // Native
+    /// Methods a peer may give a number on one native connection, announced (64 to 4,096). Each costs its path (at most
+    /// 1 KiB) and what its calls have in common; 256 hold the methods of a large system. Default 256.
+    pub methods_max: u32,
+
     // Headers
     /// Decoded size of one header list (name + value + 32 a field), announced as SETTINGS_MAX_HEADER_LIST_SIZE.
     /// A list past it costs its stream. gRPC suggests 8 KiB; tokens and traces want more. Default 16 KiB.
@@ -126,6 +131,27 @@ pub struct Limits {
     /// How long the first GOAWAY of a drain waits for its PING before the second is sent. Default 5 s.
     pub drain_timeout: Duration,
 
+    // WebSocket
+    /// Longest message of a WebSocket that has to be gathered before it can be read: text, with what the JSON form puts
+    /// around a message of `message_bytes_max`. Binary messages that carry native frames are read as they come and have no
+    /// limit. Default 4 MiB + 64 KiB.
+    pub websocket_message_bytes_max: usize,
+    /// A ping is sent after so long without a byte from the peer. Below the minute after which many proxies forget a silent
+    /// connection. Default 30 s.
+    pub websocket_ping_interval: Option<Duration>,
+    /// A peer that sends nothing for so long after a ping is dead. Default 20 s.
+    pub websocket_pong_timeout: Duration,
+    /// How long a peer may take to answer a close frame. What it sends meanwhile is passed over, so that it can read why.
+    /// Default 5 s.
+    pub websocket_close_timeout: Duration,
+
+    // REST
+    /// Parameters of one query. A query is no longer than a header list; without this, thousands of short parameters
+    /// could each look through the fields of a message. Default 256.
+    pub query_parameters_max: usize,
+    /// Fields that the name of a query parameter leads through. Messages may contain themselves, so without it
+    /// `a.a.a…` would go as deep as a query is long. Default 16.
+    pub query_depth_max: usize,
     // HTTP/1.1
     /// How long a server waits for the next request of a connection. Clients that reuse connections come back within
     /// a minute or not at all. Default 75 s.
@@ -187,6 +213,7 @@ impl Limits {
             ((1 << 14..1 << 24).contains(&self.frame_bytes_max), "frame_bytes_max must be from 2^14 to 2^24 - 1"),
             (self.frame_send_bytes_max >= 1 << 10, "frame_send_bytes_max must be at least 1 KiB"),
             (self.settings_entries_max >= 8, "settings_entries_max must be at least 8"),
+            ((64..=4096).contains(&self.methods_max), "methods_max must be from 64 to 4096"),
             (self.header_list_bytes_max >= 1 << 10, "header_list_bytes_max must be at least 1 KiB"),
             (
                 self.header_block_bytes_max >= self.header_list_bytes_max as usize,
@@ -226,6 +253,7 @@ impl Default for Limits {
             frame_bytes_max: 16 << 10,
             frame_send_bytes_max: 64 << 10,
             settings_entries_max: 32,
+            methods_max: 256,
             header_list_bytes_max: 16 << 10,
             header_block_bytes_max: 64 << 10,
             header_block_frames_max: 32,
@@ -255,6 +283,12 @@ impl Default for Limits {
             age_max: None,
             age_grace: None,
             drain_timeout: Duration::from_secs(5),
+            websocket_message_bytes_max: (4 << 20) + (64 << 10),
+            websocket_ping_interval: Some(Duration::from_secs(30)),
+            websocket_pong_timeout: Duration::from_secs(20),
+            websocket_close_timeout: Duration::from_secs(5),
+            query_parameters_max: 256,
+            query_depth_max: 16,
             http1_keep_alive_timeout: Duration::from_secs(75),
             http1_body_timeout: Duration::from_secs(120),
             connect_protocol: false,

@@ -50,13 +50,13 @@ fn messages_that_came_in_part_are_bounded_over_all_calls() {
     let mut server = Connection::new(Role::Server, &config, now, 2);
     settle(now, &mut client, &mut server);
     let template = RequestTemplate::new(RequestOptions {
-        scheme: "http",
         authority: "test".to_owned(),
         path: "/a.B/C".to_owned(),
         user_agent: "test".to_owned(),
         codec: Codec::Proto,
         compression: Compression::Identity,
         accepts: CompressionSet::NONE,
+        ..RequestOptions::default()
     });
     let mut part = vec![0];
     part.put_u32(1000);

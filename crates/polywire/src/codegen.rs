@@ -10,9 +10,15 @@ pub use polywire_core::BoxFuture;
 pub use crate::message::AnyMessage;
 use crate::{
     BidiStreamingCall, Channel, ClientStreamingCall, Receiver, Sender, ServerStreamingCall, UnaryCall,
+    any::{self, AddTypes},
     message::{decode, enveloped, malformed, plain},
     streams::SendCompression,
 };
+
+/// Makes the messages of these packages known, so that an `Any` that holds one has its JSON.
+pub fn register_types(types: &[AddTypes]) {
+    any::add(types);
+}
 
 /// Longest message a handler gets, after decompression.
 fn message_bytes_max(call: &Call) -> usize {

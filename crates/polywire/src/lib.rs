@@ -6,15 +6,19 @@
 #[allow(unused_extern_crates, reason = "the services offered here are generated too")]
 extern crate self as polywire;
 
+pub mod any;
 mod client;
 #[doc(hidden)]
 pub mod codegen;
 pub mod compression;
 mod context;
 mod driver;
+pub mod error_details;
 pub mod health;
+pub mod http;
 mod inbox;
 mod message;
+pub mod openapi;
 pub mod reflection;
 mod server;
 mod streams;
@@ -23,12 +27,12 @@ pub mod transport;
 pub use buffa::{EnumValue, MessageField};
 pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
-pub use polywire_engine::{Limits, limits};
+pub use polywire_engine::{Limits, limits, wire::websocket::handshake::Origins};
 
 pub use crate::{
     client::{
         BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
-        Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

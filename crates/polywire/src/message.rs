@@ -34,6 +34,11 @@ pub(crate) fn plain(message: Message, bytes_max: usize) -> Result<Bytes, Status>
     })
 }
 
+/// Bytes without their compression, for the engine.
+pub(crate) fn undo(compression: Compression, bytes: &Bytes, bytes_max: usize) -> Result<Bytes, Status> {
+    plain(Message { bytes: bytes.clone(), compression }, bytes_max)
+}
+
 /// The message of those bytes.
 pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &Bytes) -> Result<M, Status> {
     match codec {

@@ -68,6 +68,20 @@ async fn metadata_travels_both_ways() {
 }
 
 #[tokio::test]
+async fn a_call_that_fails_brings_its_metadata_all_the_same() {
+    let (_server, echo) = in_memory(Server::new());
+    let outcome = echo.unary(EchoRequest { code: 5, ..say("no") }).metadata("x-echo", "value").outcome().await;
+    assert_eq!(outcome.result, Err(Status::not_found("no")));
+    assert_eq!(outcome.leading.get("x-echo"), Some("value"));
+    assert_eq!(outcome.trailing.binary("x-echo-bin"), Some(&b"value"[..]));
+
+    let mut replies = echo.expand(EchoRequest { code: 9, ..say("a") }).await.unwrap();
+    assert_eq!(replies.next().await.unwrap_err(), Status::failed_precondition("as asked"));
+    assert_eq!(replies.leading().await.get("x-kind"), Some("expand"));
+    assert_eq!(replies.trailing().unwrap().get("x-times"), Some("0"));
+}
+
+#[tokio::test]
 async fn a_status_of_the_handler_reaches_the_caller_with_its_message() {
     let (_server, echo) = in_memory(Server::new());
     let error = echo.unary(EchoRequest { code: 5, ..say("no \u{e9}\n") }).await.unwrap_err();

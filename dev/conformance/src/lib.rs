@@ -1,5 +1,6 @@
 //! What polywire's own test programs share: the generated test services, and a look at the wire from outside.
 
+pub mod connect_suite;
 pub mod tap;
 
 polywire::include_proto!();

@@ -5,6 +5,7 @@
 
 mod attacks;
 mod certificates;
+mod connect;
 mod h2spec;
 mod http1;
 mod interop;
@@ -28,6 +29,8 @@ struct Arguments {
 enum Suite {
     /// Plays known attacks on HTTP/2 servers at full size and measures memory and latency
     Attacks(attacks::Options),
+    /// The Connect conformance suite: our server and our client in Connect, gRPC and gRPC-Web
+    Connect(connect::Options),
     /// HTTP/2 servers: h2spec against our server
     H2spec(h2spec::ServerOptions),
     /// HTTP/2 clients: h2specd against our client
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
     let suite = async {
         match Arguments::parse().suite {
             Suite::Attacks(options) => attacks::run(options).await,
+            Suite::Connect(options) => connect::judge(options).await,
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
             Suite::Http1(options) => http1::run(options).await,

@@ -88,6 +88,11 @@ impl Workshop {
         process::command(self.programs.join(name))
     }
 
+    /// The Connect conformance suite.
+    pub(crate) fn connect_suite(&self) -> Command {
+        process::command(self.folder.join("connect/connectconformance"))
+    }
+
     /// One of the Go programs.
     pub(crate) fn go(&self, name: &str) -> Command {
         process::command(self.folder.join("go").join(name))
@@ -130,6 +135,19 @@ impl Workshop {
         command.args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xshare:auto", "-cp"]);
         command.arg(format!("{}:{}", first.display(), path.trim()));
         Ok(command)
+    }
+
+    /// Makes sure that the Connect conformance suite is there, built from what its authors have pinned.
+    pub(crate) async fn install_connect_suite(&self) -> Result<(), String> {
+        let stamp = Stamp { folder: self.folder.join("connect"), manifest: CONNECT_SUITE.to_owned() };
+        if stamp.is_current() {
+            return Ok(());
+        }
+        fs::create_dir_all(&stamp.folder).map_err(|e| format!("{}: {e}", stamp.folder.display()))?;
+        let mut build = process::command("go");
+        build.env("GOBIN", &stamp.folder).args(["install", CONNECT_SUITE]);
+        succeed(build, INSTALL_LIMIT).await?;
+        stamp.set()
     }
 
     async fn install_go(&self) -> Result<(), String> {
@@ -263,6 +281,7 @@ async fn succeed(command: Command, limit: Duration) -> Result<(), String> {
     if ended.succeeded() { Ok(()) } else { Err(format!("{name}: {}", ended.complaint())) }
 }
 
+const CONNECT_SUITE: &str = "connectrpc.com/conformance/cmd/connectconformance@v1.0.5";
 const GO_PROGRAMS: [&str; 5] = [
     "github.com/summerwind/h2spec/cmd/h2spec",
     "github.com/summerwind/h2spec/cmd/h2specd",

@@ -358,6 +358,7 @@ impl Model {
                 expect(machine.calls_open() == 0, || "calls are left".into())
             }
             Event::Writable { key } => self.call(key).hears(me),
+            Event::Request { .. } => Err("a call came as an ordinary request".into()),
             Event::Started { key, head, deadline, last } => {
                 let call = self.call(key);
                 expect(call.keys[1].replace(key).is_none(), || "a second start".into())?;
@@ -552,12 +553,12 @@ impl Call {
 
 pub(crate) fn template(path: &str) -> RequestTemplate {
     RequestTemplate::new(RequestOptions {
-        scheme: "http",
         authority: "sim".to_owned(),
         path: path.to_owned(),
         user_agent: "sim".to_owned(),
         codec: Codec::Proto,
         compression: Compression::Identity,
         accepts: CompressionSet::NONE,
+        ..RequestOptions::default()
     })
 }

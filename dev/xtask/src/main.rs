@@ -22,7 +22,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Other people's HTTP/2 suites and known attacks: h2spec, h2specd, attacks (each with --help).
+    /// Other people's suites and known attacks: connect, h2spec, h2specd, attacks (each with --help).
     Conformance(conformance::Conformance),
     /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
     Interop(conformance::Interop),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::Headers;
 use super::Reason;
+use super::native::NativeRule;
 use super::{StreamId, StreamKey};
 
 /// Something the upper layer should know.
@@ -109,7 +110,7 @@ pub enum ConnectionError {
     TimedOut(TimedOut),
 }
 
-/// A rule of RFC 9113 or RFC 7541 that the peer broke, at the cost of the connection.
+/// A rule of RFC 9113, RFC 7541 or of the native protocol that the peer broke, at the cost of the connection.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum PeerMisbehaved {
     /// The server's first bytes are not the preface.
@@ -138,6 +139,8 @@ pub enum PeerMisbehaved {
     Http1(&'static str),
     /// A frame on a stream that cannot exist yet.
     IdleStream,
+    /// A rule of the native protocol.
+    Native(NativeRule),
     /// The first frame is not SETTINGS.
     NotSettingsFirst,
     /// Padding as long as the frame or longer.
@@ -150,6 +153,9 @@ pub enum PeerMisbehaved {
     StreamClosed,
     /// A stream id of the wrong parity or below an earlier one, or zero, or not zero, where that is not allowed.
     StreamIdInvalid,
+    /// A rule of RFC 6455.
+    #[cfg(feature = "websocket")]
+    WebSocket(super::websocket::Violation),
     /// SETTINGS acknowledged that were never sent, or INITIAL_WINDOW_SIZE that overflows a window.
     WindowOverflow,
 }
@@ -173,6 +179,8 @@ pub enum LimitExceeded {
     Resets,
     /// `settings_entries_max`.
     SettingsEntries,
+    /// `websocket_message_bytes_max`.
+    WebSocketMessage,
 }
 
 /// A time of [`Limits`](crate::Limits) that ran out.
@@ -235,6 +243,8 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => Reason::FRAME_SIZE_ERROR,
             PeerMisbehaved::HeaderCompression => Reason::COMPRESSION_ERROR,
             PeerMisbehaved::StreamClosed => Reason::STREAM_CLOSED,
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(_) => Reason::PROTOCOL_ERROR,
             PeerMisbehaved::BadPreface
             | PeerMisbehaved::BadSetting
             | PeerMisbehaved::ContinuationUnexpected
@@ -243,6 +253,7 @@ impl PeerMisbehaved {
             | PeerMisbehaved::GoAwayRaised
             | PeerMisbehaved::Http1(_)
             | PeerMisbehaved::IdleStream
+            | PeerMisbehaved::Native(_)
             | PeerMisbehaved::NotSettingsFirst
             | PeerMisbehaved::Padding
             | PeerMisbehaved::Push
@@ -266,12 +277,15 @@ impl PeerMisbehaved {
             PeerMisbehaved::HeaderCompression => "header block cannot be decoded",
             PeerMisbehaved::Http1(words) => words,
             PeerMisbehaved::IdleStream => "frame on an idle stream",
+            PeerMisbehaved::Native(rule) => rule.words(),
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
             PeerMisbehaved::Padding => "padding exceeds the frame",
             PeerMisbehaved::Push => "push is switched off",
             PeerMisbehaved::SelfDependent => "stream depends on itself",
             PeerMisbehaved::StreamClosed => "frame on a closed stream",
             PeerMisbehaved::StreamIdInvalid => "bad stream id",
+            #[cfg(feature = "websocket")]
+            PeerMisbehaved::WebSocket(violation) => violation.words(),
             PeerMisbehaved::WindowOverflow => "window overflow by settings",
         }
     }
@@ -288,6 +302,7 @@ impl LimitExceeded {
             LimitExceeded::Pings => "too_many_pings",
             LimitExceeded::Resets => "too_many_resets",
             LimitExceeded::SettingsEntries => "too_many_settings",
+            LimitExceeded::WebSocketMessage => "message_too_long",
         }
     }
 }

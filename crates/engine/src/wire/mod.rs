@@ -8,7 +8,10 @@ pub mod headers;
 pub mod http1;
 pub mod http2;
 mod key;
+pub mod native;
 mod reason;
+#[cfg(feature = "websocket")]
+pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
 pub use headers::Headers;

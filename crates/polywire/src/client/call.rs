@@ -32,6 +32,33 @@ pub struct Response<M> {
     pub trailing: Metadata,
 }
 
+/// How a call with one response ended, with the metadata that came whatever the status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome<M> {
+    /// The response, or the status of a call that failed.
+    pub result: Result<M, Status>,
+    /// The metadata that came before the response; empty when there was none.
+    pub leading: Metadata,
+    /// The metadata that came with the status.
+    pub trailing: Metadata,
+}
+
+impl<M> Outcome<M> {
+    /// A call that failed before the server said anything.
+    fn failed(status: Status) -> Self {
+        Self { result: Err(status), leading: Metadata::new(), trailing: Metadata::new() }
+    }
+
+    /// The response with its metadata, or the status alone.
+    ///
+    /// # Errors
+    /// The status with which the call ended.
+    pub fn into_response(self) -> Result<Response<M>, Status> {
+        let Self { result, leading, trailing } = self;
+        result.map(|message| Response { message, leading, trailing })
+    }
+}
+
 macro_rules! call_options {
     () => {
         /// Sets how long the whole call may take; the server is told. The deadline of a call that is being answered holds
@@ -97,10 +124,22 @@ impl<'a, Resp: AnyMessage> UnaryCall<'a, Resp> {
     /// # Errors
     /// The status with which the call ended.
     pub async fn with_metadata(self) -> Result<Response<Resp>, Status> {
+        self.outcome().await.into_response()
+    }
+
+    /// Makes the call; its metadata comes also when it fails.
+    pub async fn outcome(self) -> Outcome<Resp> {
+        let channel = self.channel;
+        match self.start() {
+            Ok(started) => answer(channel, Abandon(started.incoming)).await,
+            Err(status) => Outcome::failed(status),
+        }
+    }
+
+    fn start(self) -> Result<Started, Status> {
         let compression = self.options.compression(self.channel);
         let request = compressed(self.request?, compression)?;
-        let started = start(self.channel, self.method, self.options, Some(request))?;
-        answer(self.channel, Abandon(started.incoming)).await
+        start(self.channel, self.method, self.options, Some(request))
     }
 }
 
@@ -131,11 +170,8 @@ impl<'a, Resp: AnyMessage> ServerStreamingCall<'a, Resp> {
     }
 
     fn start(self) -> Result<Receiver<Resp>, Status> {
-        let call = self.call;
-        let compression = call.options.compression(call.channel);
-        let request = compressed(call.request?, compression)?;
-        let started = start(call.channel, call.method, call.options, Some(request))?;
-        Ok(receiver(call.channel, started))
+        let channel = self.call.channel;
+        self.call.start().map(|started| receiver(channel, started))
     }
 }
 
@@ -253,7 +289,7 @@ start_when_awaited! {
 
 /// The response of a client-streaming call, to be awaited when the requests have been sent. Dropping it cancels the call.
 #[must_use = "dropping the future response cancels the call"]
-pub struct ResponseFuture<Resp>(BoxFuture<'static, Result<Response<Resp>, Status>>);
+pub struct ResponseFuture<Resp>(BoxFuture<'static, Outcome<Resp>>);
 
 impl<Resp> ResponseFuture<Resp> {
     /// The response with its metadata.
@@ -261,6 +297,11 @@ impl<Resp> ResponseFuture<Resp> {
     /// # Errors
     /// The status with which the call ended.
     pub async fn with_metadata(self) -> Result<Response<Resp>, Status> {
+        self.0.await.into_response()
+    }
+
+    /// The response or the status, with the metadata of either.
+    pub async fn outcome(self) -> Outcome<Resp> {
         self.0.await
     }
 }
@@ -269,7 +310,7 @@ impl<Resp> Future for ResponseFuture<Resp> {
     type Output = Result<Resp, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map_ok(|response| response.message)
+        self.0.as_mut().poll(cx).map(|outcome| outcome.result)
     }
 }
 
@@ -279,13 +320,15 @@ impl<Resp> fmt::Debug for ResponseFuture<Resp> {
     }
 }
 
-async fn answer<Resp: AnyMessage>(channel: &Channel, abandon: Abandon) -> Result<Response<Resp>, Status> {
+async fn answer<Resp: AnyMessage>(channel: &Channel, abandon: Abandon) -> Outcome<Resp> {
     let incoming = &abandon.0;
-    let message = only_message(incoming).await?;
     let options = &channel.inner.options;
-    let message = decode(options.codec, &plain(message, options.limits.message_bytes_max)?)?;
+    let result = only_message(incoming)
+        .await
+        .and_then(|message| decode(options.codec, &plain(message, options.limits.message_bytes_max)?));
+    // It is there: either it came before the response, or the call has ended.
     let leading = std::future::poll_fn(|cx| incoming.poll_leading(cx)).await;
-    Ok(Response { message, leading, trailing: incoming.trailing().unwrap_or_default() })
+    Outcome { result, leading, trailing: incoming.trailing().unwrap_or_default() }
 }
 
 fn compressed(request: Bytes, compression: Compression) -> Result<Bytes, Status> {

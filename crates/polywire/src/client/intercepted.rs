@@ -10,7 +10,7 @@ use std::{
 
 use polywire_core::{
     BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Inspect, Message, Metadata, Method, Next,
-    Outgoing, OutgoingQueue, Peer, Protocol, Reply, RequestHead, Status, Wire,
+    Outgoing, OutgoingQueue, Peer, Reply, RequestHead, Status,
 };
 use tokio::sync::{Notify, oneshot};
 
@@ -68,12 +68,12 @@ pub(super) fn start(
         path: method.path().to_owned(),
         authority: inner.authority().to_owned(),
         metadata: std::mem::take(&mut start.metadata),
-        timeout: None,
         codec: inner.options.codec,
         compression,
         accepts: inner.options.accepts,
-        protocol: Protocol::Grpc,
-        wire: Wire::Http2,
+        protocol: inner.options.protocol,
+        wire: inner.wire(),
+        ..RequestHead::default()
     };
     let one_response = !method.kind().server_streams();
     let mut call = Call::new(method, Arc::new(head), deadline, Arc::new(Peer::default()));

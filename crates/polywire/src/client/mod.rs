@@ -10,7 +10,7 @@ pub mod raw;
 mod target;
 
 pub use self::{
-    call::{BidiStreamingCall, ClientStreamingCall, Response, ResponseFuture, ServerStreamingCall, UnaryCall},
+    call::{BidiStreamingCall, ClientStreamingCall, Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall},
     channel::{Channel, ChannelBuilder, ChannelError, ChannelState},
     target::InvalidTarget,
 };

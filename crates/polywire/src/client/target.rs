@@ -1,5 +1,7 @@
 use std::{fmt, path::PathBuf};
 
+use polywire_core::Protocol;
+
 use crate::transport::memory::MemoryTarget;
 
 /// What a channel is asked to reach.
@@ -10,6 +12,25 @@ pub(crate) struct Target {
     pub(crate) authority: String,
     /// Whether the target's scheme asks for TLS.
     pub(crate) tls: bool,
+    /// Which wire it asks for.
+    pub(crate) wire: WireChoice,
+    /// How calls are written.
+    pub(crate) protocol: Protocol,
+    /// Where a WebSocket is opened.
+    pub(crate) path: String,
+}
+
+/// Which wire a target asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WireChoice {
+    /// HTTP/1.1, or under TLS whichever the server prefers.
+    Http,
+    /// HTTP/2, also without TLS.
+    Http2,
+    /// polywire's own frames.
+    Native,
+    /// polywire's own frames in WebSocket messages, at this path.
+    WebSocket,
 }
 
 #[derive(Clone, Debug)]
@@ -28,16 +49,56 @@ pub struct InvalidTarget {
 }
 
 impl Target {
+    /// A place that is reached by gRPC over HTTP/2 without TLS.
+    pub(crate) fn new(place: Place, authority: String) -> Self {
+        Self { place, authority, tls: false, wire: WireChoice::Http2, protocol: Protocol::Grpc, path: "/".to_owned() }
+    }
+
     /// Reads a target as gRPC's naming page describes it: `dns:///host:port` (also without the scheme), `unix:path`,
-    /// `ipv4:a:port,b:port`, `ipv6:[a]:port`, and `http://` or `https://` as people write them.
+    /// `ipv4:a:port,b:port`, `ipv6:[a]:port`, and `http://` or `https://` as people write them. A word in front of the scheme
+    /// chooses the protocol: `connect+https://`, `grpc-web+http://`; `native://`, `native+tls://`, `native+unix:`, `ws://` and
+    /// `wss://` choose wire and protocol.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidTarget> {
+        let invalid = |reason| InvalidTarget { target: text.to_owned(), reason };
+        let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+        let (protocol, wire, place) = match scheme.split_once('+') {
+            Some((word @ ("connect" | "grpc-web"), "h2c")) => {
+                (of_word(word), WireChoice::Http2, format!("http:{}", &text[scheme.len() + 1..]))
+            }
+            Some((word @ ("connect" | "grpc-web"), "http" | "https")) => {
+                (of_word(word), WireChoice::Http, text[word.len() + 1..].to_owned())
+            }
+            Some((word @ ("connect" | "grpc-web"), _)) => {
+                (of_word(word), WireChoice::Http2, text[word.len() + 1..].to_owned())
+            }
+            Some(("native", "tls")) => {
+                (Protocol::Native, WireChoice::Native, format!("https:{}", &text[scheme.len() + 1..]))
+            }
+            Some(("native", "unix")) => (Protocol::Native, WireChoice::Native, text["native+".len()..].to_owned()),
+            _ => match scheme {
+                "native" => (Protocol::Native, WireChoice::Native, format!("http:{}", &text[scheme.len() + 1..])),
+                "ws" => (Protocol::Native, WireChoice::WebSocket, format!("http:{}", &text[scheme.len() + 1..])),
+                "wss" => (Protocol::Native, WireChoice::WebSocket, format!("https:{}", &text[scheme.len() + 1..])),
+                _ => (Protocol::Grpc, WireChoice::Http2, text.to_owned()),
+            },
+        };
+        let target = Self::parse_place(&place).map_err(|error| invalid(error.reason))?;
+        let behind = text.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        let path = behind.map_or_else(|| "/".to_owned(), |(_, path)| format!("/{path}"));
+        Ok(Self { wire, protocol, path, ..target })
+    }
+
+    fn parse_place(text: &str) -> Result<Self, InvalidTarget> {
         let invalid = |reason| InvalidTarget { target: text.to_owned(), reason };
         let (scheme, rest) = match text.split_once(':') {
             Some((scheme @ ("dns" | "http" | "https" | "ipv4" | "ipv6" | "unix" | "unix-abstract"), rest)) => {
                 (scheme, rest)
             }
             Some((_, rest)) if rest.starts_with("//") => {
-                return Err(invalid("unknown scheme; known are dns, http, https, ipv4, ipv6, unix"));
+                return Err(invalid(
+                    "unknown scheme; known are dns, http, https, ipv4, ipv6, unix, native, native+tls, native+unix, ws, wss, and \
+                     connect+ or grpc-web+ before http, https or h2c",
+                ));
             }
             _ => ("dns", text),
         };
@@ -53,7 +114,7 @@ impl Target {
                 .map(|endpoint| split_endpoint(endpoint.trim(), default))
                 .collect::<Result<Vec<_>, _>>()
                 .map_err(invalid)?;
-            Ok(Self { place: Place::Tcp(endpoints), authority: authority.to_owned(), tls })
+            Ok(Self { tls, ..Self::new(Place::Tcp(endpoints), authority.to_owned()) })
         };
         match scheme {
             "unix-abstract" => Err(invalid("abstract Unix sockets are not supported: use unix:path")),
@@ -62,7 +123,7 @@ impl Target {
                 if path.is_empty() {
                     return Err(invalid("a Unix socket needs a path"));
                 }
-                Ok(Self { place: Place::Unix(path.into()), authority: "localhost".to_owned(), tls })
+                Ok(Self::new(Place::Unix(path.into()), "localhost".to_owned()))
             }
             "ipv4" | "ipv6" => tcp(rest.split(',').next().unwrap_or_default(), rest),
             _ => {
@@ -93,6 +154,13 @@ impl fmt::Display for InvalidTarget {
 }
 
 impl std::error::Error for InvalidTarget {}
+
+fn of_word(word: &str) -> Protocol {
+    match word {
+        "connect" => Protocol::Connect,
+        _ => Protocol::GrpcWeb,
+    }
+}
 
 fn split_endpoint(text: &str, default_port: Option<u16>) -> Result<(String, u16), &'static str> {
     let (host, port) = if let Some(rest) = text.strip_prefix('[') {

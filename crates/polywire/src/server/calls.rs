@@ -11,17 +11,21 @@ use std::{
 
 use bytes::Bytes;
 use polywire_core::{
-    BoxFuture, Call, Compression, Exchange, Handler, Incoming, IncomingQueue, Message, Metadata, Next, Outgoing,
-    OutgoingQueue, Peer, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
+    BoxFuture, Call, Compression, Exchange, Handler, Idempotency, Incoming, IncomingQueue, Message, Metadata, Method,
+    MethodKind, Next, Outgoing, OutgoingQueue, Peer, Protocol, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
 };
-use polywire_engine::{CallKey, Connection, Event, wire::Reason};
+use polywire_engine::{
+    CallKey, Connection, Event,
+    wire::{Headers, Reason, websocket::Begin},
+};
 use tokio::task::AbortHandle;
 
 use super::{
     listener::{Registered, Shared},
     router::Route,
+    tunnel,
 };
-use crate::{context, driver::Calls, inbox::Inbox};
+use crate::{context, driver::Calls, http, inbox::Inbox};
 
 /// What other tasks ask of a server connection.
 pub(crate) enum Command {
@@ -33,6 +37,10 @@ pub(crate) enum Command {
     Finished(CallKey, Result<Box<Outcome>, Status>),
     /// Something waits in the queues of a streaming call.
     Look(CallKey),
+    /// The handler of an ordinary HTTP request has ended.
+    Respond(CallKey, Box<http::Response>),
+    /// What ran inside a stream has ended.
+    TunnelEnded(CallKey),
 }
 
 /// How a handler ended.
@@ -58,6 +66,8 @@ struct Slot {
 }
 
 enum State {
+    /// An ordinary HTTP request, whose body is still to come or whose handler runs.
+    Http { headers: Arc<Headers>, handler: Arc<dyn http::Handler>, task: Option<AbortHandle> },
     /// A call with one request, whose handler starts when that is complete.
     ExpectRequest { route: Arc<Route>, head: Arc<RequestHead>, deadline: Option<Instant>, message: Option<Message> },
     /// The handler runs.
@@ -91,6 +101,10 @@ impl ServerCalls {
             Ok(route) => Arc::clone(route),
             Err(status) => return refuse(connection, key, &status),
         };
+        if let Some(response) = misfit(route.method(), &head) {
+            let (status, fields, body) = response.into_parts(false);
+            return connection.answer(key, status, &fields, body);
+        }
         if !shared.counters.enter(shared.options.calls_max) {
             let status = Status::resource_exhausted("the server has as many calls in progress as it takes (calls_max)");
             return refuse(connection, key, &status);
@@ -124,6 +138,7 @@ impl ServerCalls {
             }
             State::Running { incoming: Some(incoming), .. } => incoming.push(message),
             State::Running { .. } => {}
+            State::Http { .. } => return self.run_http(connection, key, message.bytes),
         }
         if last {
             self.half_closed(connection, key);
@@ -138,6 +153,7 @@ impl ServerCalls {
                     incoming.finish(Ok(()), Metadata::new());
                 }
             }
+            State::Http { .. } => {}
             State::ExpectRequest { .. } => {
                 let Some(Slot { state: State::ExpectRequest { route, head, deadline, message }, .. }) =
                     self.slots[key.index()].take()
@@ -152,6 +168,78 @@ impl ServerCalls {
                 self.run(connection, key, route, head, deadline, Incoming::one(message), None);
             }
         }
+    }
+
+    /// A stream goes on as a WebSocket, which is a connection of its own.
+    fn tunnel(&mut self, key: CallKey, begin: Begin) {
+        if !self.shared.counters.enter(self.shared.options.calls_max) {
+            let _ = self.inbox.push(Command::TunnelEnded(key));
+            return;
+        }
+        let window = self.shared.config.limits().window_bytes as usize;
+        let incoming = Arc::new(IncomingQueue::new(self.waker(key), RELEASE_BYTES_MIN.min(window / 4)));
+        let outgoing = Arc::new(OutgoingQueue::new(self.waker(key)));
+        let (ours, theirs) = tokio::io::duplex(tunnel::PIPE_BYTES);
+        self.shared.drive_websocket(theirs, begin, Arc::clone(&self.peer));
+        let inbox = Arc::clone(&self.inbox);
+        let (requests, responses) = (Arc::clone(&incoming), Arc::clone(&outgoing));
+        let task = tokio::spawn(async move {
+            tunnel::run(ours, &requests, &responses).await;
+            let _ = inbox.push(Command::TunnelEnded(key));
+        });
+        let task = Some(task.abort_handle());
+        self.insert(key, State::Running { incoming: Some(incoming), outgoing: Some(outgoing), task });
+    }
+
+    fn tunnel_ended(&mut self, connection: &mut Connection, key: CallKey) {
+        if let Some(Slot { state: State::Running { outgoing: Some(outgoing), .. }, .. }) = self.remove(key) {
+            send_queued(connection, key, &outgoing, &mut self.chunks);
+        }
+        refuse(connection, key, &Status::ok());
+    }
+
+    /// An ordinary HTTP request has begun.
+    fn requested(&mut self, connection: &mut Connection, key: CallKey, headers: Arc<Headers>, last: bool) {
+        let request = http::Request::new(headers, Bytes::new(), Arc::clone(&self.peer));
+        let Some(handler) = self.shared.http.find(request.path()).cloned() else {
+            let head_only = request.method() == "HEAD";
+            let (status, fields, body) = self.shared.router.explain_http(&request).into_parts(head_only);
+            return connection.answer(key, status, &fields, body);
+        };
+        if !self.shared.counters.enter(self.shared.options.calls_max) {
+            let response = http::Response::text("The server has as many calls in progress as it takes.\n").status(503);
+            let (status, fields, body) = response.into_parts(request.method() == "HEAD");
+            return connection.answer(key, status, &fields, body);
+        }
+        self.insert(key, State::Http { headers: request.into_headers(), handler, task: None });
+        if last {
+            self.run_http(connection, key, Bytes::new());
+        }
+    }
+
+    /// Starts the handler of an ordinary HTTP request.
+    fn run_http(&mut self, connection: &mut Connection, key: CallKey, body: Bytes) {
+        let Some(Slot { state: State::Http { headers, handler, task }, .. }) = find(&mut self.slots, key) else {
+            return;
+        };
+        let request = http::Request::new(Arc::clone(headers), body, Arc::clone(&self.peer));
+        let mut answer = handler.handle(request);
+        let mut cx = Context::from_waker(Waker::noop());
+        if let Poll::Ready(response) = poll_http_safely(answer.as_mut(), &mut cx) {
+            return self.respond_http(connection, key, response);
+        }
+        let inbox = Arc::clone(&self.inbox);
+        let running = tokio::spawn(async move {
+            let response = std::future::poll_fn(|cx| poll_http_safely(answer.as_mut(), cx)).await;
+            let _ = inbox.push(Command::Respond(key, Box::new(response)));
+        });
+        *task = Some(running.abort_handle());
+    }
+
+    fn respond_http(&mut self, connection: &mut Connection, key: CallKey, response: http::Response) {
+        let Some(Slot { state: State::Http { headers, .. }, .. }) = self.remove(key) else { return };
+        let (status, fields, body) = response.into_parts(headers.find(":method") == Some(b"HEAD"));
+        connection.answer(key, status, &fields, body);
     }
 
     /// Starts a handler: first on this task, and on one of its own when it has to wait.
@@ -249,15 +337,23 @@ impl ServerCalls {
     /// The call is over without its handler: stops it.
     fn stop(&mut self, key: CallKey, status: &Status) {
         let Some(slot) = self.remove(key) else { return };
-        if let State::Running { incoming, outgoing, task } = slot.state {
-            if let Some(task) = task {
-                task.abort();
+        match slot.state {
+            State::ExpectRequest { .. } => {}
+            State::Http { task, .. } => {
+                if let Some(task) = task {
+                    task.abort();
+                }
             }
-            if let Some(incoming) = incoming {
-                incoming.abort(status.clone());
-            }
-            if let Some(outgoing) = outgoing {
-                outgoing.close(status.clone());
+            State::Running { incoming, outgoing, task } => {
+                if let Some(task) = task {
+                    task.abort();
+                }
+                if let Some(incoming) = incoming {
+                    incoming.abort(status.clone());
+                }
+                if let Some(outgoing) = outgoing {
+                    outgoing.close(status.clone());
+                }
             }
         }
     }
@@ -288,6 +384,8 @@ impl Calls for ServerCalls {
         match event {
             Event::Started { key, head, deadline, last } => self.started(connection, key, head, deadline, last),
             Event::Message { key, message, last } => self.message(connection, key, message, last),
+            Event::Tunnel { key, begin } => self.tunnel(key, *begin),
+            Event::Request { key, headers, last } => self.requested(connection, key, headers, last),
             Event::HalfClosed { key } => self.half_closed(connection, key),
             Event::Cancelled { key, status } => self.stop(key, &status),
             Event::Writable { key } => self.look(connection, key),
@@ -308,6 +406,8 @@ impl Calls for ServerCalls {
                 }
             }
             Command::Look(key) => self.look(connection, key),
+            Command::TunnelEnded(key) => self.tunnel_ended(connection, key),
+            Command::Respond(key, response) => self.respond_http(connection, key, *response),
         }
     }
 
@@ -388,6 +488,32 @@ impl Handler for Last {
                 .unwrap_or_else(|_| Err(Status::deadline_exceeded("the deadline that an interceptor set passed")))
         })
     }
+}
+
+/// What is wrong with the form in which a method is called, if something is.
+fn misfit(method: &Method, head: &RequestHead) -> Option<http::Response> {
+    if head.get && method.idempotency() != Idempotency::NoSideEffects {
+        let text = "Only a method without side effects can be called by GET; send a POST.\n";
+        return Some(http::Response::text(text).status(405).header("allow", "POST"));
+    }
+    if head.protocol != Protocol::Connect || head.unary == (method.kind() == MethodKind::Unary) {
+        return None;
+    }
+    let accepts = match method.kind() {
+        MethodKind::Unary => "application/proto, application/json",
+        _ => "application/connect+proto, application/connect+json",
+    };
+    let text = format!("{method} takes these content types: {accepts}\n");
+    Some(http::Response::text(text).status(415).header("accept-post", accepts))
+}
+
+/// Polls the handler of an ordinary request; a panic becomes 500 and the server lives.
+fn poll_http_safely(
+    handler: Pin<&mut (dyn Future<Output = http::Response> + Send)>,
+    cx: &mut Context<'_>,
+) -> Poll<http::Response> {
+    catch_unwind(AssertUnwindSafe(|| handler.poll(cx)))
+        .unwrap_or_else(|_| Poll::Ready(http::Response::text("The handler panicked.\n").status(500)))
 }
 
 /// Polls a handler; a panic becomes INTERNAL and the server lives.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use polywire_core::{Address, Peer};
-use polywire_engine::{Config, Connection, wire::Role};
+use polywire_engine::{Config, Connection, wire::websocket::Begin};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -26,6 +26,7 @@ use super::{
 };
 use crate::{
     driver::Driver,
+    http,
     inbox::Inbox,
     transport::{Transport, memory::MemoryTransport, prepare_tcp, tls::ServerHandshake},
 };
@@ -53,6 +54,8 @@ impl Drop for UnixPath {
 /// What all connections of a server share.
 pub(crate) struct Shared {
     pub(crate) router: Router,
+    /// What answers requests that are no calls.
+    pub(crate) http: http::Routes,
     pub(crate) config: Arc<Config>,
     pub(crate) options: Options,
     pub(crate) counters: Counters,
@@ -78,9 +81,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const BACKLOG: u32 = 4096;
 
 impl Shared {
-    pub(crate) fn new(router: Router, config: Arc<Config>, options: Options, tls: Option<ServerHandshake>) -> Self {
+    pub(crate) fn new(
+        router: Router,
+        http: http::Routes,
+        config: Arc<Config>,
+        options: Options,
+        tls: Option<ServerHandshake>,
+    ) -> Self {
         Self {
             router,
+            http,
             config,
             connection_permits: Arc::new(Semaphore::new(options.connections_max.min(Semaphore::MAX_PERMITS))),
             options,
@@ -95,10 +105,29 @@ impl Shared {
 
     /// Gives a transport its driver, a task that ends with the connection.
     fn drive<T: Transport>(self: &Arc<Self>, transport: T, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
-        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let inbox = Inbox::new();
         let now = tokio::time::Instant::now().into_std();
-        let connection = Connection::new(Role::Server, &self.config, now, seed(id));
+        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::accept(&self.config, now, seed(id));
+        self.drive_connection(transport, connection, id, Arc::new(peer), permit);
+    }
+
+    /// A WebSocket that came inside a stream of another connection.
+    pub(super) fn drive_websocket<T: Transport>(self: &Arc<Self>, transport: T, begin: Begin, peer: Arc<Peer>) {
+        let now = tokio::time::Instant::now().into_std();
+        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::websocket(begin, &self.config, now, seed(id));
+        self.drive_connection(transport, connection, id, peer, None);
+    }
+
+    fn drive_connection<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        connection: Connection,
+        id: u64,
+        peer: Arc<Peer>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let inbox = Inbox::new();
         self.lock().insert(id, Arc::clone(&inbox));
         match *self.phase.borrow() {
             Phase::Serving => {}
@@ -106,7 +135,7 @@ impl Shared {
             Phase::Closed => drop(inbox.push(Command::Close)),
         }
         let registered = Registered { shared: Arc::clone(self), id, _permit: permit };
-        let calls = ServerCalls::new(Arc::clone(self), Arc::clone(&inbox), Arc::new(peer), registered);
+        let calls = ServerCalls::new(Arc::clone(self), Arc::clone(&inbox), peer, registered);
         // The driver is the task itself: a future around it would double the memory of an idle connection.
         tokio::spawn(Driver::new(transport, connection, calls, inbox));
     }

@@ -3,11 +3,16 @@
 mod calls;
 mod listener;
 mod router;
+mod tunnel;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, Limits};
+use polywire_engine::{
+    Config, ConfigParts, Limits,
+    protocol::rest::Routes,
+    wire::websocket::handshake::{Origins, Policy},
+};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -16,6 +21,9 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
+    any, http,
+    message::undo,
+    openapi,
     reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
@@ -29,9 +37,11 @@ use crate::{
 /// ```
 pub struct Server {
     services: Vec<Arc<dyn Service>>,
+    http: http::Routes,
     options: Options,
     tls: Option<ServerTls>,
     reflection: bool,
+    openapi: bool,
 }
 
 /// What holds for every call of a server.
@@ -45,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
+    pub(crate) origins: Origins,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -64,6 +75,7 @@ impl Server {
     pub fn new() -> Self {
         Self {
             services: Vec::new(),
+            http: http::Routes::default(),
             options: Options {
                 interceptors: Vec::new(),
                 limits: Limits::default(),
@@ -74,9 +86,11 @@ impl Server {
                 handshake_timeout: HANDSHAKE_TIMEOUT,
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
+                origins: Origins::Same,
             },
             tls: None,
             reflection: false,
+            openapi: false,
         }
     }
 
@@ -98,11 +112,36 @@ impl Server {
         self.add(service)
     }
 
+    /// Answers ordinary HTTP requests for a path: `/metrics`, or `/files/*` for everything below. Calls go to their services
+    /// whatever the routes say; of the routes the longest path wins, and of one path the last.
+    #[must_use]
+    pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
+        self.http.add(path, Arc::new(handler));
+        self
+    }
+
+    /// Sets which pages may open a WebSocket. Default: those that come from the same host and port. Clients that are no
+    /// browsers name no page and are let in.
+    #[must_use]
+    pub fn websocket_origins(mut self, origins: Origins) -> Self {
+        self.options.origins = origins;
+        self
+    }
+
     /// Tells clients about all services, also those that are added later, by [reflection](crate::reflection) in both of its
     /// versions.
     #[must_use]
     pub fn with_reflection(mut self) -> Self {
         self.reflection = true;
+        self
+    }
+
+    /// Describes all services, also those that are added later, for plain HTTP: `/openapi.json` is an
+    /// [OpenAPI](crate::openapi) document, `/docs` a page to read it and to try calls. Anybody who reaches the server can read both;
+    /// interceptors see calls only.
+    #[must_use]
+    pub fn with_openapi(mut self) -> Self {
+        self.openapi = true;
         self
     }
 
@@ -189,15 +228,37 @@ impl Server {
     /// # Errors
     /// When the limits contradict one another or the TLS configuration does not work.
     pub fn start(mut self) -> Result<Bound, ListenError> {
+        if self.openapi {
+            openapi::add_to(&mut self.http, &self.services);
+        }
         if self.reflection {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
-        let config = Config::new(self.options.limits.clone(), self.options.accepts);
+        let config = Config::with(
+            Limits { connect_protocol: true, ..self.options.limits.clone() },
+            self.options.accepts,
+            ConfigParts {
+                decompress: Some(undo),
+                detail_json: Some(any::detail_any_json),
+                routes: Some(routes(&self.services)?),
+                websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
+            },
+        );
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
-        Ok(Bound::new(Arc::new(Shared::new(router, config, self.options, tls))))
+        Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
+}
+
+/// Which methods are reached as REST; of several services of a name the last one counts.
+fn routes(services: &[Arc<dyn Service>]) -> Result<Routes, ListenError> {
+    let last = |(index, service): &(usize, &Arc<dyn Service>)| {
+        !services[index + 1..].iter().any(|later| later.name() == service.name())
+    };
+    let services = services.iter().enumerate().filter(last);
+    Routes::new(services.flat_map(|(_, service)| service.methods()))
+        .map_err(|error| ListenError::Routes(error.to_string()))
 }
 
 impl Default for Server {
@@ -270,6 +331,8 @@ pub enum ListenError {
     },
     /// The limits contradict one another, in words.
     Limits(String),
+    /// The HTTP rules of methods contradict one another, in words.
+    Routes(String),
     /// The TLS configuration does not work.
     Tls(TlsConfigError),
 }
@@ -289,6 +352,7 @@ impl fmt::Display for ListenError {
                     _ => Ok(()),
                 }
             }
+            Self::Routes(error) => write!(f, "the HTTP rules cannot be routed: {error}"),
             Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
             Self::Tls(error) => error.fmt(f),
         }

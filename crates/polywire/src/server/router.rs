@@ -3,7 +3,10 @@ use std::{collections::HashMap, sync::Arc};
 use polywire_core::{BoxFuture, Call, Exchange, Handler, Method, Outgoing, Reply, Service, Status};
 
 use super::calls::chosen_compression;
-use crate::message::{open_envelope, plain};
+use crate::{
+    http,
+    message::{open_envelope, plain},
+};
 
 /// Finds the handler for a path.
 pub(crate) struct Router {
@@ -40,6 +43,25 @@ impl Router {
     /// The route of a path, or the status that says what is unknown about it.
     pub(crate) fn find(&self, path: &str) -> Result<&Arc<Route>, Status> {
         self.routes.get(path).ok_or_else(|| self.explain(path))
+    }
+
+    /// What is said to a request that is neither a call nor has a handler.
+    pub(crate) fn explain_http(&self, request: &http::Request) -> http::Response {
+        if !self.routes.contains_key(request.path()) {
+            return http::Response::text("There is nothing here.\n").status(404);
+        }
+        if request.method() != "POST" {
+            let text =
+                "A call is made by POST; by GET only in the Connect protocol, with its parameters in the query.\n";
+            return http::Response::text(text).status(405).header("allow", "POST");
+        }
+        if request.header("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) {
+            return http::Response::text("gRPC needs HTTP/2; over HTTP/1.1 use gRPC-Web or Connect.\n").status(505);
+        }
+        const ACCEPTS: &str = "application/grpc, application/grpc-web, application/connect+proto, \
+            application/connect+json, application/proto, application/json";
+        let text = format!("{} takes these content types: {ACCEPTS}\n", request.path());
+        http::Response::text(text).status(415).header("accept-post", ACCEPTS)
     }
 
     fn explain(&self, path: &str) -> Status {

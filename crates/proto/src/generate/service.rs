@@ -7,7 +7,9 @@ use buffa_descriptor::generated::descriptor::method_options::IdempotencyLevel;
 
 use super::{
     Options, docs,
+    http_rule::{self, RulePlan},
     names::{MethodNames, ServiceNames, path},
+    tree,
 };
 use crate::{
     Error, FileDescriptorProto, MethodDescriptorProto, ServiceDescriptorProto,
@@ -18,6 +20,8 @@ use crate::{
 pub(super) struct ServicePlan {
     /// `orders.v1.Orders`.
     full_name: String,
+    /// The path of the function that makes messages known.
+    register: String,
     names: ServiceNames,
     comment: Option<String>,
     deprecated: bool,
@@ -33,6 +37,7 @@ struct MethodPlan {
     shape: Shape,
     idempotency: IdempotencyLevel,
     owned: bool,
+    http: Vec<RulePlan>,
     request: MessagePaths,
     response: MessagePaths,
 }
@@ -56,6 +61,7 @@ impl ServicePlan {
     pub(super) fn new(
         context: &CodeGenContext<'_>,
         options: &Options,
+        types: &http_rule::Types<'_>,
         file: &FileDescriptorProto,
         index: usize,
         taken: &mut BTreeSet<String>,
@@ -89,12 +95,14 @@ impl ServicePlan {
                     .and_then(|options| options.idempotency_level)
                     .unwrap_or(IdempotencyLevel::IDEMPOTENCY_UNKNOWN),
                 owned: options.is_owned(&path),
+                http: http_rule::plan(types, file.name.as_deref().unwrap_or_default(), &path, method)?,
                 request: paths(&method.input_type)?,
                 response: paths(&method.output_type)?,
                 path,
             })
         });
         Ok(Self {
+            register: tree::register_from(package),
             names: ServiceNames::choose(name, taken),
             comment: comments.at(&service_path).map(str::to_owned),
             deprecated: is_deprecated(service),
@@ -103,17 +111,28 @@ impl ServicePlan {
         })
     }
 
+    /// Its full name.
+    pub(super) fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
     /// The full names of its methods.
     pub(super) fn method_paths(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|method| method.path.as_str())
     }
 
-    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`.
-    pub(super) fn emit(&self) -> String {
+    /// The HTTP rules of each method.
+    pub(super) fn http_rules(&self) -> impl Iterator<Item = (&str, &[RulePlan])> {
+        self.methods.iter().map(|method| (method.path.as_str(), method.http.as_slice()))
+    }
+
+    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`, where it is the
+    /// one at `index`.
+    pub(super) fn emit(&self, index: usize) -> String {
         let mut code = String::new();
         self.emit_methods(&mut code).expect("writing to a string does not fail");
         self.emit_trait(&mut code).expect("writing to a string does not fail");
-        self.emit_server(&mut code).expect("writing to a string does not fail");
+        self.emit_server(index, &mut code).expect("writing to a string does not fail");
         self.emit_client(&mut code).expect("writing to a string does not fail");
         code
     }
@@ -128,13 +147,18 @@ impl ServicePlan {
         for method in methods {
             writeln!(
                 code,
-                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){},",
+                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){}{},",
                 method.path,
                 method.shape.kind(),
                 match method.idempotency {
                     IdempotencyLevel::IDEMPOTENCY_UNKNOWN => "",
                     IdempotencyLevel::IDEMPOTENT => ".with_idempotency(::polywire::Idempotency::Idempotent)",
                     IdempotencyLevel::NO_SIDE_EFFECTS => ".with_idempotency(::polywire::Idempotency::NoSideEffects)",
+                },
+                if method.http.is_empty() {
+                    String::new()
+                } else {
+                    format!(".with_http(&super::__polywire::http::{})", http_rule::static_name(&method.path))
                 }
             )?;
         }
@@ -207,8 +231,8 @@ impl ServicePlan {
         writeln!(code, "}}")
     }
 
-    fn emit_server(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+    fn emit_server(&self, index: usize, code: &mut String) -> std::fmt::Result {
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
         writeln!(
@@ -222,7 +246,8 @@ pub struct {server}<S> {{
 
 impl<S: {service}> {server}<S> {{
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {{
+    pub fn new(service: S) -> Self {{
+        {register}();
         Self {{ service }}
     }}
 
@@ -245,6 +270,10 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
         self::__polywire::DESCRIPTORS
     }}
 
+    fn openapi(&self) -> &'static str {{
+        self::__polywire::OPENAPI[{index}]
+    }}
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -263,7 +292,7 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
     }
 
     fn emit_client(&self, code: &mut String) -> std::fmt::Result {
-        let Self { full_name, names, methods, .. } = self;
+        let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let client = &names.client;
         writeln!(code, "\n/// Calls `{full_name}` over a [`Channel`](::polywire::Channel).")?;
@@ -283,7 +312,8 @@ pub struct {client} {{
 
 impl {client} {{
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {{
+    pub fn new(channel: ::polywire::Channel) -> Self {{
+        {register}();
         Self {{ channel }}
     }}
 

@@ -44,7 +44,8 @@ pub struct RootlessServer<S> {
 
 impl<S: RootlessService> RootlessServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -65,6 +66,10 @@ impl<S: RootlessService> ::polywire::Service for RootlessServer<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
     }
 
     fn call<'a>(
@@ -94,7 +99,8 @@ pub struct RootlessClient {
 
 impl RootlessClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -111,6 +117,9 @@ impl RootlessClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 1] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 }

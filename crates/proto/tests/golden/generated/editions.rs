@@ -46,7 +46,8 @@ pub struct SwitchesServer<S> {
 
 impl<S: SwitchesService> SwitchesServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -67,6 +68,10 @@ impl<S: SwitchesService> ::polywire::Service for SwitchesServer<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
     }
 
     fn call<'a>(
@@ -97,7 +102,8 @@ pub struct SwitchesClient {
 
 impl SwitchesClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -114,6 +120,9 @@ impl SwitchesClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 1] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 }

@@ -44,7 +44,8 @@ pub struct Status2Server<S> {
 
 impl<S: Status2Service> Status2Server<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -65,6 +66,10 @@ impl<S: Status2Service> ::polywire::Service for Status2Server<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
     }
 
     fn call<'a>(
@@ -96,7 +101,8 @@ pub struct Status2Client {
 
 impl Status2Client {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -341,7 +347,8 @@ pub struct ShopServer<S> {
 
 impl<S: ShopService> ShopServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -362,6 +369,10 @@ impl<S: ShopService> ::polywire::Service for ShopServer<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[1]
     }
 
     fn call<'a>(
@@ -461,7 +472,8 @@ pub struct ShopClient_ {
 
 impl ShopClient_ {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -572,7 +584,8 @@ pub struct ShopServer_<S> {
 
 impl<S: ShopService_> ShopServer_<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -593,6 +606,10 @@ impl<S: ShopService_> ::polywire::Service for ShopServer_<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[2]
     }
 
     fn call<'a>(
@@ -624,7 +641,8 @@ pub struct ShopClient__ {
 
 impl ShopClient__ {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -668,7 +686,8 @@ pub struct NothingServer<S> {
 
 impl<S: NothingService> NothingServer<S> {
     /// Offers this implementation.
-    pub const fn new(service: S) -> Self {
+    pub fn new(service: S) -> Self {
+        super::__polywire_register::types();
         Self { service }
     }
 
@@ -689,6 +708,10 @@ impl<S: NothingService> ::polywire::Service for NothingServer<S> {
 
     fn descriptors(&self) -> &'static [u8] {
         self::__polywire::DESCRIPTORS
+    }
+
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[3]
     }
 
     fn call<'a>(
@@ -713,7 +736,8 @@ pub struct NothingClient {
 
 impl NothingClient {
     /// A client that makes its calls over this channel.
-    pub const fn new(channel: ::polywire::Channel) -> Self {
+    pub fn new(channel: ::polywire::Channel) -> Self {
+        super::__polywire_register::types();
         Self { channel }
     }
 
@@ -725,6 +749,9 @@ impl NothingClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 4] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 }
