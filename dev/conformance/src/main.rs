@@ -12,6 +12,7 @@ mod peers;
 mod process;
 mod skips;
 mod table;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -34,6 +35,8 @@ enum Suite {
     H2spec(h2spec::ServerOptions),
     /// HTTP/2 clients: h2specd against our client
     H2specd(h2spec::ClientOptions),
+    /// WebSocket: Autobahn|Testsuite against our server and our client, and our own cases
+    Websocket(websocket::Options),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
 }
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
             Suite::Connect(options) => connect::judge(options).await,
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
+            Suite::Websocket(options) => websocket::run(options).await,
             Suite::Interop(options) => interop::run(options).await,
         }
     };
