@@ -6,7 +6,7 @@
 use std::fmt;
 
 /// One way to reach a method by an HTTP request.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HttpRule {
     /// The verb in capitals, such as `GET`; `*` for any.
     pub verb: &'static str,
@@ -23,7 +23,7 @@ pub struct HttpRule {
 }
 
 /// Which part of a request the HTTP body is.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Body {
     /// None: what the path does not bind comes from the query.
     None,
@@ -42,7 +42,7 @@ pub struct MessageFields {
 }
 
 /// One field of a message.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
     /// The name in the `.proto` file: `page_size`.
     pub name: &'static str,
@@ -66,7 +66,7 @@ pub enum Cardinality {
 }
 
 /// What a field holds, by its form in JSON. Wrappers (`google.protobuf.Int32Value`) are what they wrap.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// `true` or `false`.
     Bool,
@@ -146,6 +146,8 @@ impl PartialEq for MessageFields {
         self.name == other.name
     }
 }
+
+impl Eq for MessageFields {}
 
 impl fmt::Debug for MessageFields {
     /// The name alone: the fields may lead back here.

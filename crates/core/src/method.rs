@@ -3,7 +3,7 @@ use std::{borrow::Cow, fmt};
 use crate::HttpRule;
 
 /// A method of a service, as generated code names it in a constant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Method {
     path: Cow<'static, str>,
     kind: MethodKind,
@@ -74,15 +74,6 @@ impl Method {
         path.rsplit_once('/').unwrap_or((path, ""))
     }
 }
-
-impl PartialEq for Method {
-    /// How it is reached as REST makes it no other method.
-    fn eq(&self, other: &Self) -> bool {
-        self.path == other.path && self.kind == other.kind && self.idempotency == other.idempotency
-    }
-}
-
-impl Eq for Method {}
 
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,6 +43,11 @@ pub struct Limits {
     /// Entries of one SETTINGS frame. The standard knows eight; a longer list only burns CPU. Default 32.
     pub settings_entries_max: usize,
 
+    // Native
+    /// Methods a peer may give a number on one native connection, announced (64 to 4,096). Each costs its path (at most
+    /// 1 KiB) and what its calls have in common; 256 hold the methods of a large system. Default 256.
+    pub methods_max: u32,
+
     // Headers
     /// Decoded size of one header list (name + value + 32 a field), announced as SETTINGS_MAX_HEADER_LIST_SIZE.
     /// A list past it costs its stream. gRPC suggests 8 KiB; tokens and traces want more. Default 16 KiB.
@@ -140,6 +145,22 @@ pub struct Limits {
     /// Default 5 s.
     pub websocket_close_timeout: Duration,
 
+    // REST
+    /// Parameters of one query. A query is no longer than a header list; without this, thousands of short parameters
+    /// could each look through the fields of a message. Default 256.
+    pub query_parameters_max: usize,
+    /// Fields that the name of a query parameter leads through. Messages may contain themselves, so without it
+    /// `a.a.a…` would go as deep as a query is long. Default 16.
+    pub query_depth_max: usize,
+    // HTTP/1.1
+    /// How long a server waits for the next request of a connection. Clients that reuse connections come back within
+    /// a minute or not at all. Default 75 s.
+    pub http1_keep_alive_timeout: Duration,
+    /// How long a server waits for the next byte of a request's body while its handler wants it. HTTP/1.1 has no pings,
+    /// so a sender that says nothing cannot be told from one that is gone, and it holds a whole connection.
+    /// Default 120 s.
+    pub http1_body_timeout: Duration,
+
     // Extensions
     /// Server: announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. Default false.
     pub connect_protocol: bool,
@@ -192,6 +213,7 @@ impl Limits {
             ((1 << 14..1 << 24).contains(&self.frame_bytes_max), "frame_bytes_max must be from 2^14 to 2^24 - 1"),
             (self.frame_send_bytes_max >= 1 << 10, "frame_send_bytes_max must be at least 1 KiB"),
             (self.settings_entries_max >= 8, "settings_entries_max must be at least 8"),
+            ((64..=4096).contains(&self.methods_max), "methods_max must be from 64 to 4096"),
             (self.header_list_bytes_max >= 1 << 10, "header_list_bytes_max must be at least 1 KiB"),
             (
                 self.header_block_bytes_max >= self.header_list_bytes_max as usize,
@@ -231,6 +253,7 @@ impl Default for Limits {
             frame_bytes_max: 16 << 10,
             frame_send_bytes_max: 64 << 10,
             settings_entries_max: 32,
+            methods_max: 256,
             header_list_bytes_max: 16 << 10,
             header_block_bytes_max: 64 << 10,
             header_block_frames_max: 32,
@@ -264,6 +287,10 @@ impl Default for Limits {
             websocket_ping_interval: Some(Duration::from_secs(30)),
             websocket_pong_timeout: Duration::from_secs(20),
             websocket_close_timeout: Duration::from_secs(5),
+            query_parameters_max: 256,
+            query_depth_max: 16,
+            http1_keep_alive_timeout: Duration::from_secs(75),
+            http1_body_timeout: Duration::from_secs(120),
             connect_protocol: false,
         }
     }

@@ -44,7 +44,7 @@ impl Http {
             Form::ConnectStreaming => Body::enveloped(bytes_max, connect::FLAG_END),
             Form::GrpcWeb => Body::enveloped(bytes_max, grpc_web::FLAG_TRAILERS),
             Form::GrpcWebText => Body::text(bytes_max, grpc_web::FLAG_TRAILERS),
-            Form::Grpc | Form::Plain | Form::Tunnel => Body::enveloped(bytes_max, 0),
+            Form::Grpc | Form::Plain | Form::Rest | Form::Tunnel => Body::enveloped(bytes_max, 0),
         };
         let mut call = CallState::new(key, form, body, request.deadline);
         call.codec = request.template.options().codec;

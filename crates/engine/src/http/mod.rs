@@ -22,9 +22,9 @@ use crate::{
     connection::{CallKey, Config, Event, earlier},
     deadlines::Deadlines,
     drain::Machine,
-    protocol::{Form, ResponseHead, body::Body, grpc, grpc_web},
+    protocol::{Form, ResponseHead, body::Body, grpc, grpc_web, rest},
     transmit::Transmit,
-    wire::{ConnectionError, Headers, Reason, Role, StreamEvent},
+    wire::{ConnectionError, Headers, Reason, Role, StreamEvent, websocket::Begin},
 };
 
 /// The calls of one connection whose wire carries HTTP, client or server.
@@ -46,6 +46,8 @@ pub(crate) struct Http {
     deadlines_fresh: Vec<(Instant, CallKey)>,
     /// The head of the latest request, for requests with the same headers.
     head_latest: Option<(Arc<Headers>, Form, Arc<RequestHead>)>,
+    /// Server, HTTP/1.1: a WebSocket begins as soon as the answer to its request has gone out.
+    begins: Option<Box<Begin>>,
 }
 
 #[derive(Debug)]
@@ -65,8 +67,17 @@ struct CallState {
     unreleased_bytes: usize,
     /// Bytes of messages that have been reported and not been consumed.
     unconsumed_bytes: usize,
+    /// REST: how the request is read and the answer written.
+    rest: Option<Box<Rest>>,
     /// What few calls need.
     rare: Option<Box<Rare>>,
+}
+
+/// A call by REST.
+#[derive(Debug)]
+struct Rest {
+    request: rest::Request,
+    answer: rest::Answer,
 }
 
 /// What few calls need.
@@ -116,6 +127,7 @@ impl Http {
             deadlines: Deadlines::default(),
             deadlines_fresh: Vec::new(),
             head_latest: None,
+            begins: None,
         }
     }
 
@@ -141,6 +153,7 @@ impl Http {
         let Some(call) = find(&self.calls, key) else { return };
         let body = match call.form {
             Form::Grpc | Form::GrpcWeb | Form::ConnectStreaming => messages,
+            Form::Rest => return self.send_rest(key, messages),
             form => written(form, messages),
         };
         self.wire.send_data(key, body, false);
@@ -191,6 +204,18 @@ impl Http {
 
     pub(crate) fn calls_peer_max(&self) -> u32 {
         self.wire.streams_peer_max()
+    }
+
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.wire.wants_bytes()
+    }
+
+    /// What follows when the connection goes on as a WebSocket. Then it is over here.
+    pub(crate) fn take_begin(&mut self) -> Option<Begin> {
+        self.begins.as_ref()?;
+        let leftover = self.wire.take_upgraded()?;
+        let begin = self.begins.take()?;
+        Some(Begin { leftover, ..*begin })
     }
 
     fn translate(&mut self, event: StreamEvent) -> Option<Event> {
@@ -383,6 +408,7 @@ impl CallState {
             deadline,
             unreleased_bytes: 0,
             unconsumed_bytes: 0,
+            rest: None,
             rare: None,
         }
     }
@@ -410,21 +436,27 @@ fn written(form: Form, messages: Bytes) -> Bytes {
     match form {
         Form::GrpcWebText => grpc_web::to_text(&messages),
         Form::ConnectUnary | Form::Plain | Form::Tunnel => bare(messages),
-        Form::ConnectStreaming | Form::Grpc | Form::GrpcWeb => messages,
+        Form::ConnectStreaming | Form::Grpc | Form::GrpcWeb | Form::Rest => messages,
     }
 }
 
 /// The messages without their envelopes.
 fn bare(mut messages: Bytes) -> Bytes {
     let mut out = Vec::new();
-    while messages.len() >= ENVELOPE_BYTES {
-        let head = messages.split_to(ENVELOPE_BYTES);
-        let len = u32::from_be_bytes([head[1], head[2], head[3], head[4]]) as usize;
-        let message = messages.split_to(len.min(messages.len()));
+    while let Some((_, message)) = split_envelope(&mut messages) {
         if out.is_empty() && messages.is_empty() {
             return message;
         }
         out.extend_from_slice(&message);
     }
     out.into()
+}
+
+/// Takes the first message out of its envelope; says whether it is compressed.
+fn split_envelope(messages: &mut Bytes) -> Option<(bool, Bytes)> {
+    let (prefix, _) = messages.split_first_chunk::<ENVELOPE_BYTES>()?;
+    let [flags, len @ ..] = *prefix;
+    let len = u32::from_be_bytes(len) as usize;
+    let mut message = messages.split_to((ENVELOPE_BYTES + len).min(messages.len()));
+    Some((flags & 1 != 0, message.split_off(ENVELOPE_BYTES)))
 }

@@ -53,9 +53,21 @@ impl Http {
             }
             Ok(Piece::Envelope(Envelope { bytes, compressed, .. })) => self.read_end(key, bytes, compressed),
             Ok(Piece::Whole(bytes)) => self.read_whole(key, bytes),
-            Ok(Piece::Raw(bytes)) => {
-                call.unconsumed_bytes += bytes.len();
-                Some(Event::Message { key, message: Message { bytes, compression: Compression::Identity }, last: end })
+            Ok(Piece::Line(bytes) | Piece::Raw(bytes)) => {
+                // There may be more, if only the end.
+                self.reading = Some(Reading { key, data, end });
+                let bytes = match &call.rest {
+                    None => Ok(bytes),
+                    Some(rest) => rest.request.message(bytes),
+                };
+                match bytes {
+                    Ok(bytes) => {
+                        call.unconsumed_bytes += bytes.len() + ENVELOPE_BYTES;
+                        let message = Message { bytes, compression: Compression::Identity };
+                        Some(Event::Message { key, message, last: false })
+                    }
+                    Err(status) => self.fail_inside(key, status),
+                }
             }
             Ok(Piece::More) => {
                 // What belongs to an incomplete message must not stall its stream. It is bounded by the message limit, and
@@ -94,6 +106,12 @@ impl Http {
         release(&mut self.wire, key, call);
         let compression = if bytes.is_empty() { Compression::Identity } else { call.peer_compression };
         let rare = call.rare.take();
+        if let Some(rest) = &call.rest {
+            return match rest.request.message(bytes) {
+                Ok(bytes) => Some(Event::Message { key, message: Message { bytes, compression }, last: true }),
+                Err(status) => self.fail_inside(key, status),
+            };
+        }
         if server {
             return Some(Event::Message { key, message: Message { bytes, compression }, last: true });
         }

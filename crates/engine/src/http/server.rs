@@ -3,11 +3,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use polywire_core::{Codec, Compression, Message, Metadata, Protocol, RequestHead, Status, Wire};
 
-use super::{CallState, Http, Phase, Rare, bare, find_mut, written};
+use super::{CallState, Http, Phase, Rare, Reading as Chunk, Rest, bare, find_mut, split_envelope, written};
 use crate::{
     connection::{CallKey, Event},
-    protocol::{Form, body::Body, connect, fields::metadata_extra, grpc, grpc_web},
-    wire::{Headers, Reason},
+    protocol::{
+        Form,
+        body::Body,
+        connect,
+        fields::{metadata_extra, text},
+        grpc, grpc_web,
+        rest::{self, Lines, Reading},
+    },
+    wire::{
+        Headers, Reason,
+        websocket::{self, Begin},
+    },
 };
 
 /// What the headers of a request are.
@@ -18,10 +28,17 @@ enum Request {
     Refused { form: Form, codec: Codec, status: Status },
     /// An ordinary HTTP request.
     Plain,
+    /// A call by REST.
+    Rest(Box<rest::Request>),
+    /// A request that no rule of REST takes as it is.
+    Unrouted(rest::Refusal),
 }
 
 impl Http {
     pub(super) fn read_request_head(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> Option<Event> {
+        if websocket::handshake::is_upgrade(headers) {
+            return self.read_upgrade(key, headers, end);
+        }
         let request = match &self.head_latest {
             Some((latest, form, head)) if Arc::ptr_eq(latest, headers) => {
                 Request::Call { form: *form, head: Arc::clone(head), message: None }
@@ -35,7 +52,7 @@ impl Http {
                     Form::Grpc | Form::GrpcWeb | Form::ConnectStreaming => Body::enveloped(bytes_max, 0),
                     Form::GrpcWebText => Body::text(bytes_max, 0),
                     Form::ConnectUnary if message.is_some() => Body::Ignored,
-                    Form::ConnectUnary | Form::Plain => Body::whole(bytes_max),
+                    Form::ConnectUnary | Form::Plain | Form::Rest => Body::whole(bytes_max),
                     Form::Tunnel => Body::Raw,
                 };
                 let deadline = head.timeout.and_then(|timeout| self.now.checked_add(timeout));
@@ -63,6 +80,20 @@ impl Http {
                 self.finish(key, &status, &Metadata::new(), &Metadata::new());
                 None
             }
+            Request::Rest(request) => Some(self.started_rest(key, *request, end)),
+            Request::Unrouted(refusal) => {
+                let mut call = CallState::new(key, Form::Plain, Body::Ignored, None);
+                call.peer_ended = end;
+                self.insert(key, call);
+                let output = refusal.output(self.config.detail_json());
+                let mut fields = Headers::new();
+                for (name, value) in output.head.iter().flat_map(Headers::iter).filter(|(name, _)| *name != b":status")
+                {
+                    fields.push(name, value);
+                }
+                self.answer(key, refusal.http_status, &fields, output.body);
+                None
+            }
             Request::Plain => {
                 let mut call = CallState::new(key, Form::Plain, Body::whole(bytes_max), None);
                 call.peer_ended = end;
@@ -72,9 +103,81 @@ impl Http {
         }
     }
 
+    /// Somebody asks for a WebSocket.
+    fn read_upgrade(&mut self, key: CallKey, headers: &Headers, end: bool) -> Option<Event> {
+        let nothing = Arc::clone(self.config.templates().nothing());
+        let accepted = match websocket::handshake::accept(headers, self.config.websocket()) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                let body = Bytes::from_static(refused.text.as_bytes());
+                self.wire.send_headers(key, &nothing, Some(&refused.headers), false);
+                self.wire.send_data(key, body, true);
+                return None;
+            }
+        };
+        let begin = Begin {
+            leftover: Bytes::new(),
+            subprotocol: accepted.subprotocol,
+            policy: self.config.websocket().clone(),
+            authority: accepted.authority,
+        };
+        if self.wire.name() == Wire::Http1 {
+            self.wire.upgrade(key, &nothing, &accepted.headers);
+            self.begins = Some(Box::new(begin));
+            return None;
+        }
+        self.wire.send_headers(key, &nothing, Some(&accepted.headers), false);
+        let mut call = CallState::new(key, Form::Tunnel, Body::Raw, None);
+        call.phase = Phase::Answering;
+        call.peer_ended = end;
+        self.insert(key, call);
+        Some(Event::Tunnel { key, begin: Box::new(begin) })
+    }
+
+    /// A call by REST begins.
+    fn started_rest(&mut self, key: CallKey, mut request: rest::Request, end: bool) -> Event {
+        let bytes_max = self.config.limits().message_bytes_max;
+        let mut head = std::mem::take(&mut request.head);
+        head.wire = self.wire.name();
+        let body = match request.reading {
+            Reading::Whole => Body::whole(bytes_max),
+            Reading::Lines => Body::Lines(Lines::new(bytes_max)),
+            Reading::Chunks => Body::Raw,
+        };
+        let deadline = head.timeout.and_then(|timeout| self.now.checked_add(timeout));
+        let mut call = CallState::new(key, Form::Rest, body, deadline);
+        call.peer_ended = end;
+        call.codec = head.codec;
+        call.peer_compression = head.compression;
+        let whole = request.reading == Reading::Whole;
+        let answer = request.answer(self.config.detail_json());
+        call.rest = Some(Box::new(Rest { request, answer }));
+        self.insert(key, call);
+        if let Some(deadline) = deadline {
+            self.deadlines_fresh.push((deadline, key));
+        }
+        if end && whole {
+            // Path and query say it all.
+            self.reading = Some(Chunk { key, data: Bytes::new(), end });
+        }
+        Event::Started { key, head: Arc::new(head), deadline, last: end && !whole }
+    }
+
     fn parse_request(&mut self, headers: &Arc<Headers>) -> Request {
         let accepted = self.config.accepts();
         let method = headers.find(b":method").unwrap_or_default();
+        if let Some(routes) = self.config.routes()
+            && is_for_rest(headers)
+        {
+            let path = headers.find(b":path").and_then(text).unwrap_or_default();
+            let path = path.split_once('?').map_or(path, |(path, _)| path);
+            if !matches!(routes.find(text(method).unwrap_or_default(), path), Err(rest::NoRoute::Path)) {
+                return match rest::Request::read(headers, routes, self.config.limits(), accepted) {
+                    Ok(request) => Request::Rest(Box::new(request)),
+                    Err(refusal) => Request::Unrouted(refusal),
+                };
+            }
+        }
         if method == b"GET" && connect::is_get(headers) {
             let (form, wire) = (Form::ConnectUnary, self.wire.name());
             return match connect::parse_get(headers, accepted) {
@@ -122,9 +225,14 @@ impl Http {
             return;
         }
         call.phase = Phase::Answering;
-        if call.form == Form::ConnectUnary {
+        match (call.form, &mut call.rest) {
             // Everything about it is said at once, when it ends.
-            return;
+            (Form::ConnectUnary, _) => return,
+            (Form::Rest, Some(rest)) => {
+                let output = rest.answer.leading(leading);
+                return self.write_rest(key, output, false);
+            }
+            _ => {}
         }
         let head = self.config.templates().head(call.form, call.codec, call.compression);
         self.wire.send_headers(key, head, metadata_extra(leading).as_ref(), false);
@@ -134,6 +242,10 @@ impl Http {
         let Some(call) = find_mut(&mut self.calls, key) else { return };
         match call.form {
             Form::ConnectUnary => return self.respond_unary(key, leading, message, trailing),
+            Form::Rest => {
+                self.start(key, leading);
+                self.send_rest(key, message);
+            }
             Form::Grpc => {
                 self.start(key, leading);
                 self.wire.send_data(key, message, false);
@@ -158,7 +270,18 @@ impl Http {
             // In Trailers-Only the caller could not tell leading from trailing metadata.
             self.start(key, leading);
         }
-        let Some(call) = self.remove(key) else { return };
+        let Some(mut call) = self.remove(key) else { return };
+        if let Some(rest) = &mut call.rest {
+            if call.phase == Phase::ExpectHead {
+                let output = rest.answer.leading(leading);
+                self.write_rest(key, output, false);
+            }
+            if !status.is_ok() && rest.answer.is_begun() && rest.answer.ends_in_silence() {
+                return self.wire.reset(key, Reason::INTERNAL_ERROR);
+            }
+            let output = rest.answer.end(status, trailing);
+            return self.write_rest(key, output, true);
+        }
         let templates = self.config.templates();
         let before_head = call.phase == Phase::ExpectHead;
         match call.form {
@@ -206,7 +329,8 @@ impl Http {
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
-            Form::Plain | Form::Tunnel => self.wire.reset(key, Reason::CANCEL),
+            Form::Plain | Form::Rest => self.wire.reset(key, Reason::CANCEL),
+            Form::Tunnel => self.wire.send_data(key, Bytes::new(), true),
         }
     }
 
@@ -219,6 +343,35 @@ impl Http {
         let head = connect::unary_response(200, call.codec, compression, accepts, body.len(), leading, trailing);
         self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), false);
         self.wire.send_data(key, body, true);
+    }
+
+    /// Messages of an answer by REST.
+    pub(super) fn send_rest(&mut self, key: CallKey, mut messages: Bytes) {
+        while let Some((compressed, message)) = split_envelope(&mut messages) {
+            let Some(call) = find_mut(&mut self.calls, key) else { return };
+            let compression = if compressed { call.compression } else { Compression::Identity };
+            let Some(rest) = &mut call.rest else { return };
+            match rest.answer.message(message, compression) {
+                Ok(output) => self.write_rest(key, output, false),
+                Err(status) => return self.fail(key, status),
+            }
+        }
+    }
+
+    fn write_rest(&mut self, key: CallKey, output: rest::Output, end: bool) {
+        let no_body = output.body.is_empty();
+        if let Some(mut head) = output.head {
+            if end && !no_body {
+                head.push(b"content-length", output.body.len().to_string());
+            }
+            self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), end && no_body);
+            if end && no_body {
+                return;
+            }
+        }
+        if end || !no_body {
+            self.wire.send_data(key, output.body, end);
+        }
     }
 
     pub(crate) fn refuse(&mut self, key: CallKey) {
@@ -256,4 +409,12 @@ impl Http {
             self.wire.send_data(key, body, true);
         }
     }
+}
+
+/// Whether a request may be REST: its content type is no other protocol's.
+fn is_for_rest(headers: &Headers) -> bool {
+    let content_type = headers.find(b"content-type").unwrap_or_default();
+    !content_type.starts_with(b"application/grpc")
+        && !content_type.starts_with(b"application/connect+")
+        && !content_type.starts_with(b"application/proto")
 }

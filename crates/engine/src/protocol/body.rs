@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use polywire_core::Status;
 
-use super::grpc_web::TextReader;
+use super::{grpc_web::TextReader, rest::Lines};
 use crate::envelope::{Envelope, EnvelopeError, Reader};
 
 /// Takes messages out of a body that comes in chunks.
@@ -13,6 +13,8 @@ pub(crate) enum Body {
     Enveloped(Reader),
     /// There is none; what comes all the same is passed over.
     Ignored,
+    /// Lines, each of which is a message.
+    Lines(Lines),
     /// Whatever comes is passed on as it is.
     Raw,
     /// Envelopes in base64.
@@ -28,6 +30,8 @@ pub(crate) enum Piece {
     Envelope(Envelope),
     /// Everything, when the whole body is one message.
     Whole(Bytes),
+    /// A line, without its end.
+    Line(Bytes),
     /// A chunk as it came.
     Raw(Bytes),
     /// The chunk is used up.
@@ -60,6 +64,14 @@ impl Body {
             Self::Ignored => {
                 data.clear();
                 Ok(Piece::More)
+            }
+            Self::Lines(lines) => {
+                lines.push(&std::mem::take(data));
+                let line = match lines.next()? {
+                    None if end => lines.finish(),
+                    line => line,
+                };
+                Ok(line.map_or(Piece::More, Piece::Line))
             }
             Self::Raw if data.is_empty() => Ok(Piece::More),
             Self::Raw => Ok(Piece::Raw(std::mem::take(data))),
@@ -99,6 +111,7 @@ impl Body {
         match self {
             Self::Enveloped(reader) => reader.gathered_bytes(),
             Self::Ignored | Self::Raw => 0,
+            Self::Lines(lines) => lines.pending_bytes(),
             Self::Text(both) => both.1.gathered_bytes(),
             Self::Whole { gathered, .. } => gathered.len(),
         }
@@ -108,7 +121,7 @@ impl Body {
     pub(crate) fn is_between_messages(&self) -> bool {
         match self {
             Self::Enveloped(reader) => reader.is_between_messages(),
-            Self::Ignored | Self::Raw | Self::Whole { .. } => true,
+            Self::Ignored | Self::Lines(_) | Self::Raw | Self::Whole { .. } => true,
             Self::Text(both) => both.0.is_complete() && both.1.is_between_messages(),
         }
     }

@@ -45,15 +45,19 @@ pub(crate) fn write_metadata(headers: &mut Headers, prefix: &[u8], metadata: &Me
     for (key, value) in metadata {
         name.truncate(prefix.len());
         name.extend_from_slice(key.as_bytes());
-        let sensitive = matches!(key, "authorization" | "proxy-authorization" | "cookie" | "set-cookie");
         if key.ends_with("-bin") {
             headers.push(&name, BASE64.encode(value.as_bytes()));
-        } else if sensitive {
+        } else if is_sensitive(key) {
             headers.push_sensitive(&name, value.as_bytes());
         } else {
             headers.push(&name, value.as_bytes());
         }
     }
+}
+
+/// Whether a value is a secret that no compression of headers may remember.
+pub(crate) fn is_sensitive(key: &str) -> bool {
+    matches!(key, "authorization" | "proxy-authorization" | "cookie" | "set-cookie")
 }
 
 /// Puts a field that belongs to the application into its metadata; those of HTTP and of the protocols are passed over.

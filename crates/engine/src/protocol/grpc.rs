@@ -254,7 +254,7 @@ pub(crate) fn unknown_compression(field: &str, value: &[u8], accepted: Compressi
 }
 
 /// `TimeoutValue TimeoutUnit`: at most eight digits and one of `H M S m u n`.
-fn parse_timeout(value: &[u8]) -> Option<Duration> {
+pub(crate) fn parse_timeout(value: &[u8]) -> Option<Duration> {
     let (&unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;

@@ -6,7 +6,10 @@ pub(crate) mod connect;
 pub(crate) mod fields;
 pub(crate) mod grpc;
 pub(crate) mod grpc_web;
+pub mod rest;
 pub(crate) mod rich_status;
+#[cfg(feature = "websocket")]
+pub(crate) mod text;
 
 use std::sync::Arc;
 
@@ -109,6 +112,8 @@ pub(crate) enum Form {
     GrpcWebText,
     /// Not a call: an ordinary HTTP request.
     Plain,
+    /// REST: JSON as the method's rule has it.
+    Rest,
     /// Not a call: bytes both ways, once the request has been answered.
     Tunnel,
 }

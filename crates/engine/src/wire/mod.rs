@@ -2,10 +2,13 @@
 //!
 //! All wires that carry HTTP speak the same words upwards: [`Headers`], [`StreamEvent`], [`StreamKey`].
 
+pub mod detect;
 mod event;
 pub mod headers;
+pub mod http1;
 pub mod http2;
 mod key;
+pub mod native;
 mod reason;
 #[cfg(feature = "websocket")]
 pub mod websocket;

@@ -3,11 +3,16 @@
 mod calls;
 mod listener;
 mod router;
+mod tunnel;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, Limits};
+use polywire_engine::{
+    Config, ConfigParts, Limits,
+    protocol::rest::Routes,
+    wire::websocket::handshake::{Origins, Policy},
+};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -16,7 +21,7 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
-    http,
+    any, http,
     message::undo,
     reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
@@ -48,6 +53,7 @@ pub(crate) struct Options {
     pub(crate) handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
+    pub(crate) origins: Origins,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -78,6 +84,7 @@ impl Server {
                 handshake_timeout: HANDSHAKE_TIMEOUT,
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
+                origins: Origins::Same,
             },
             tls: None,
             reflection: false,
@@ -107,6 +114,14 @@ impl Server {
     #[must_use]
     pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
         self.http.add(path, Arc::new(handler));
+        self
+    }
+
+    /// Sets which pages may open a WebSocket. Default: those that come from the same host and port. Clients that are no
+    /// browsers name no page and are let in.
+    #[must_use]
+    pub fn websocket_origins(mut self, origins: Origins) -> Self {
+        self.options.origins = origins;
         self
     }
 
@@ -205,11 +220,30 @@ impl Server {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
-        let config = Config::with_decompress(self.options.limits.clone(), self.options.accepts, undo);
+        let config = Config::with(
+            Limits { connect_protocol: true, ..self.options.limits.clone() },
+            self.options.accepts,
+            ConfigParts {
+                decompress: Some(undo),
+                detail_json: Some(any::detail_any_json),
+                routes: Some(routes(&self.services)?),
+                websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
+            },
+        );
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
         Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
+}
+
+/// Which methods are reached as REST; of several services of a name the last one counts.
+fn routes(services: &[Arc<dyn Service>]) -> Result<Routes, ListenError> {
+    let last = |(index, service): &(usize, &Arc<dyn Service>)| {
+        !services[index + 1..].iter().any(|later| later.name() == service.name())
+    };
+    let services = services.iter().enumerate().filter(last);
+    Routes::new(services.flat_map(|(_, service)| service.methods()))
+        .map_err(|error| ListenError::Routes(error.to_string()))
 }
 
 impl Default for Server {
@@ -282,6 +316,8 @@ pub enum ListenError {
     },
     /// The limits contradict one another, in words.
     Limits(String),
+    /// The HTTP rules of methods contradict one another, in words.
+    Routes(String),
     /// The TLS configuration does not work.
     Tls(TlsConfigError),
 }
@@ -301,6 +337,7 @@ impl fmt::Display for ListenError {
                     _ => Ok(()),
                 }
             }
+            Self::Routes(error) => write!(f, "the HTTP rules cannot be routed: {error}"),
             Self::Limits(error) => write!(f, "the limits contradict one another: {error}"),
             Self::Tls(error) => error.fmt(f),
         }

@@ -304,7 +304,6 @@ impl Messages {
         self.send_parts(OpCode::Data(Data::Text), [text]);
     }
 
-    #[allow(dead_code)] // by the text form
     /// Sends a text message that consists of parts.
     pub(crate) fn send_text_parts<const N: usize>(&mut self, parts: [Bytes; N]) {
         self.send_parts(OpCode::Data(Data::Text), parts);
@@ -446,6 +445,10 @@ impl Messages {
             Err(_) if self.phase != Phase::Open && header.opcode == OpCode::Control(Control::Close) => Kind::Close,
             Err(error) => {
                 self.fail(error);
+                if self.role == Role::Server && header.opcode == OpCode::Control(Control::Close) {
+                    // However badly it was said: the peer says nothing more.
+                    self.phase = Phase::Closed;
+                }
                 Kind::Skipped
             }
         };
@@ -500,7 +503,8 @@ impl Messages {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::IdleFrames));
         }
         let room = self.limits.websocket_message_bytes_max.saturating_sub(self.gathered.len());
-        if !is_control && !(self.passes_pieces && kind == Kind::Binary) && len > room as u64 {
+        let is_passed_on = is_control || self.passes_pieces && kind == Kind::Binary;
+        if !is_passed_on && len > room as u64 {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::WebSocketMessage));
         }
         Ok(kind)
