@@ -23,7 +23,7 @@ pub(crate) use self::{
 use crate::{
     any, http,
     message::undo,
-    reflection,
+    openapi, reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
 
@@ -40,6 +40,7 @@ pub struct Server {
     options: Options,
     tls: Option<ServerTls>,
     reflection: bool,
+    openapi: bool,
 }
 
 /// What holds for every call of a server.
@@ -88,6 +89,7 @@ impl Server {
             },
             tls: None,
             reflection: false,
+            openapi: false,
         }
     }
 
@@ -130,6 +132,15 @@ impl Server {
     #[must_use]
     pub fn with_reflection(mut self) -> Self {
         self.reflection = true;
+        self
+    }
+
+    /// Describes all services, also those that are added later, for plain HTTP: `/openapi.json` is an
+    /// [OpenAPI](crate::openapi) document, `/docs` a page to read it and to try calls. Anybody who reaches the server can read both;
+    /// interceptors see calls only.
+    #[must_use]
+    pub fn with_openapi(mut self) -> Self {
+        self.openapi = true;
         self
     }
 
@@ -216,6 +227,9 @@ impl Server {
     /// # Errors
     /// When the limits contradict one another or the TLS configuration does not work.
     pub fn start(mut self) -> Result<Bound, ListenError> {
+        if self.openapi {
+            openapi::add_to(&mut self.http, &self.services);
+        }
         if self.reflection {
             reflection::add_to(&mut self.services);
         }
