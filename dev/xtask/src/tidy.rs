@@ -19,7 +19,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("orders", APPS),
 ];
 
-const PROTO: &[&str] = &["buffa", "buffa-codegen", "buffa-descriptor", "miette", "polywire-core", "protox", "serde", "serde_json"];
+const PROTO: &[&str] =
+    &["polywire-core", "buffa", "buffa-codegen", "buffa-descriptor", "miette", "protox", "serde", "serde_json"];
 
 /// Applications use what a user would use.
 const APPS: &[&str] = &[

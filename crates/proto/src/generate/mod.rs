@@ -1,6 +1,7 @@
 //! From descriptors to Rust: one pure function, of which the build-script helper and the protoc plug-in are two faces.
 
 mod docs;
+mod http_rule;
 mod names;
 mod options;
 mod runtime;
@@ -73,14 +74,20 @@ pub fn generate(request: &GenerateRequest) -> Result<Vec<GeneratedFile>, Error> 
     for file in descriptors.file.iter().filter(|file| wanted.contains(&name_of(file))) {
         packages.entry(file.package.as_deref().unwrap_or_default()).or_default().files.push(file);
     }
+    let types = http_rule::Types::of(descriptors);
     let mut methods = Vec::new();
     for (package, content) in &mut packages {
-        content.plan_services(&context, options, package)?;
+        content.plan_services(&context, options, package, &types)?;
         methods.extend(content.services.iter().flat_map(ServicePlan::method_paths).map(str::to_owned));
     }
     if let Some(pattern) = options.pattern_without_use(&methods) {
         return Err(Error::generate(format!("owned({pattern:?}) names no method of the generated services")));
     }
+
+    let services = packages.values().flat_map(|package| &package.services);
+    http_rule::refuse_conflicts(
+        services.flat_map(ServicePlan::http_rules).flat_map(|(path, rules)| rules.iter().map(move |rule| (path, rule))),
+    )?;
 
     let mut files = Vec::new();
     let mut tree = ModuleTree::default();
@@ -95,7 +102,7 @@ pub fn generate(request: &GenerateRequest) -> Result<Vec<GeneratedFile>, Error> 
         }
         content = runtime::through_polywire(&content);
         if let Some(services) = services {
-            services.emit_descriptors(descriptors, &mut content);
+            services.emit_descriptors(descriptors, &types, &mut content);
         }
         let name = package_file(package);
         tree.insert(package, &name, registers);
@@ -114,13 +121,19 @@ struct Package<'a> {
 }
 
 impl Package<'_> {
-    fn plan_services(&mut self, context: &CodeGenContext<'_>, options: &Options, package: &str) -> Result<(), Error> {
+    fn plan_services(
+        &mut self,
+        context: &CodeGenContext<'_>,
+        options: &Options,
+        package: &str,
+        types: &http_rule::Types<'_>,
+    ) -> Result<(), Error> {
         let mut taken = names::taken_by_messages(self.files.iter().copied(), |message| {
             context.nested_module_name(package, message)
         });
         for file in &self.files {
             for index in 0..file.service.len() {
-                self.services.push(ServicePlan::new(context, options, file, index, &mut taken)?);
+                self.services.push(ServicePlan::new(context, options, types, file, index, &mut taken)?);
             }
         }
         Ok(())
@@ -132,7 +145,7 @@ impl Package<'_> {
         }
     }
 
-    fn emit_descriptors(&self, descriptors: &FileDescriptorSet, code: &mut String) {
+    fn emit_descriptors(&self, descriptors: &FileDescriptorSet, types: &http_rule::Types<'_>, code: &mut String) {
         let names = self.files.iter().filter_map(|file| file.name.as_deref());
         let closure = descriptors::encode_descriptor_set(&descriptors::closure(descriptors, names));
         let openapi = self.services.iter().map(|service| {
@@ -147,8 +160,10 @@ impl Package<'_> {
         code.push_str(
             "    /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.\n",
         );
-        writeln!(code, "    pub static DESCRIPTORS: &[u8] = b\"{}\";\n}}", byte_literal(&closure))
+        writeln!(code, "    pub static DESCRIPTORS: &[u8] = b\"{}\";", byte_literal(&closure))
             .expect("writing to a string does not fail");
+        code.push_str(&http_rule::emit(types, self.services.iter().flat_map(ServicePlan::http_rules)));
+        code.push_str("}\n");
     }
 }
 

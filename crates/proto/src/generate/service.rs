@@ -7,6 +7,7 @@ use buffa_descriptor::generated::descriptor::method_options::IdempotencyLevel;
 
 use super::{
     Options, docs,
+    http_rule::{self, RulePlan},
     names::{MethodNames, ServiceNames, path},
     tree,
 };
@@ -36,6 +37,7 @@ struct MethodPlan {
     shape: Shape,
     idempotency: IdempotencyLevel,
     owned: bool,
+    http: Vec<RulePlan>,
     request: MessagePaths,
     response: MessagePaths,
 }
@@ -59,6 +61,7 @@ impl ServicePlan {
     pub(super) fn new(
         context: &CodeGenContext<'_>,
         options: &Options,
+        types: &http_rule::Types<'_>,
         file: &FileDescriptorProto,
         index: usize,
         taken: &mut BTreeSet<String>,
@@ -92,6 +95,7 @@ impl ServicePlan {
                     .and_then(|options| options.idempotency_level)
                     .unwrap_or(IdempotencyLevel::IDEMPOTENCY_UNKNOWN),
                 owned: options.is_owned(&path),
+                http: http_rule::plan(types, file.name.as_deref().unwrap_or_default(), &path, method)?,
                 request: paths(&method.input_type)?,
                 response: paths(&method.output_type)?,
                 path,
@@ -117,6 +121,11 @@ impl ServicePlan {
         self.methods.iter().map(|method| method.path.as_str())
     }
 
+    /// The HTTP rules of each method.
+    pub(super) fn http_rules(&self) -> impl Iterator<Item = (&str, &[RulePlan])> {
+        self.methods.iter().map(|method| (method.path.as_str(), method.http.as_slice()))
+    }
+
     /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`, where it is the
     /// one at `index`.
     pub(super) fn emit(&self, index: usize) -> String {
@@ -138,13 +147,18 @@ impl ServicePlan {
         for method in methods {
             writeln!(
                 code,
-                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){},",
+                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){}{},",
                 method.path,
                 method.shape.kind(),
                 match method.idempotency {
                     IdempotencyLevel::IDEMPOTENCY_UNKNOWN => "",
                     IdempotencyLevel::IDEMPOTENT => ".with_idempotency(::polywire::Idempotency::Idempotent)",
                     IdempotencyLevel::NO_SIDE_EFFECTS => ".with_idempotency(::polywire::Idempotency::NoSideEffects)",
+                },
+                if method.http.is_empty() {
+                    String::new()
+                } else {
+                    format!(".with_http(&super::__polywire::http::{})", http_rule::static_name(&method.path))
                 }
             )?;
         }

@@ -5,14 +5,15 @@ use std::collections::BTreeMap;
 use polywire_core::{PathTemplate, Segment};
 
 use super::{
-    annotations::{HttpRule, field_behavior, http_rules},
-    declared::{
-        Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, json_name, message_of,
-    },
+    declared::{Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, message_of},
     json::{Json, Object},
     schema::{Schemas, is_text},
 };
-use crate::{FieldDescriptorProto, MethodDescriptorProto};
+use crate::{
+    FieldDescriptorProto, MethodDescriptorProto,
+    annotations::{HttpRule, field_behavior, http_rules},
+    descriptors::json_name,
+};
 
 /// Verbs that a path can have.
 const VERBS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
@@ -49,7 +50,8 @@ impl<'a> Operations<'a> {
         for (index, method) in service.proto.method.iter().enumerate() {
             let comment = self.declared.method_comment(service, index);
             let shown = Shown { service: name, proto: method, comment };
-            let rules = http_rules(method);
+            // Where code is generated, a rule that cannot be read is refused; here what can be described is.
+            let rules = http_rules(method).unwrap_or_default();
             if rules.is_empty() {
                 self.add_connect(&shown);
             }
@@ -84,7 +86,8 @@ impl<'a> Operations<'a> {
     /// The method by one rule of `google.api.http`.
     fn add_rest(&mut self, method: &Shown<'_>, rule: &HttpRule, index: usize) {
         let Ok(template) = PathTemplate::parse(&rule.path) else { return };
-        if !VERBS.contains(&rule.verb.as_str()) {
+        let verb = rule.verb.to_ascii_lowercase();
+        if !VERBS.contains(&verb.as_str()) {
             return;
         }
         let Some(request) = self.declared.message(method.request()).cloned() else { return };
@@ -108,7 +111,7 @@ impl<'a> Operations<'a> {
             .with("200", self.response(method, rule))
             .with("default", failed.with("content", content("application/json", error)));
         operation.set("responses", responses);
-        self.put(path, &rule.verb, operation);
+        self.put(path, &verb, operation);
     }
 
     /// The path with a parameter for each wildcard, and these parameters.
