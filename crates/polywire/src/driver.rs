@@ -59,6 +59,8 @@ pub(crate) struct Driver<T, C: Calls> {
     transmit: Transmit,
     sleep: Option<Pin<Box<Sleep>>>,
     reading: Reading,
+    /// This round has not read because the engine did not want more.
+    skipped: bool,
     closing: bool,
     close_timer: Option<Pin<Box<Sleep>>>,
 }
@@ -92,6 +94,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
             transmit: Transmit::default(),
             sleep: None,
             reading: Reading::Open,
+            skipped: false,
             closing: false,
             close_timer: None,
         }
@@ -111,6 +114,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
     /// Reads once; says whether something came.
     fn read(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         if self.reading == Reading::Ended {
+            return false;
+        }
+        if !self.connection.wants_bytes() {
+            self.skipped = true;
             return false;
         }
         match poll_read(&mut self.transport, cx) {
@@ -227,7 +234,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Future for Driver<T, C> {
                 // The engine has nothing more to say, and the peer does not take what it has said.
                 return Poll::Ready(());
             }
-            if this.closing || read || this.poll_timer(cx, now) {
+            let wants_again = std::mem::take(&mut this.skipped) && this.connection.wants_bytes();
+            if this.closing || read || wants_again || this.poll_timer(cx, now) {
                 continue;
             }
             if this.connection.calls_open() == 0 && this.transmit.is_empty() {

@@ -24,8 +24,17 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 7] =
-    ["frames", "hpack_decode", "hpack_round_trip", "connection", "envelope", "grpc_headers", "compression"];
+const TARGETS: [&str; 9] = [
+    "frames",
+    "hpack_decode",
+    "hpack_round_trip",
+    "connection",
+    "detect",
+    "envelope",
+    "grpc_headers",
+    "http1",
+    "compression",
+];
 
 /// What cargo-fuzz passes, but for the sanitizers, which want a nightly compiler.
 const RUSTFLAGS: &str = "-Cpasses=sancov-module \

@@ -24,7 +24,7 @@ use crate::{
     drain::Machine,
     protocol::{Form, body::Body, grpc, grpc_web, rest},
     transmit::Transmit,
-    wire::{ConnectionError, Headers, Reason, Role, StreamEvent},
+    wire::{ConnectionError, Headers, Reason, Role, StreamEvent, websocket::Begin},
 };
 
 /// The calls of one connection whose wire carries HTTP, client or server.
@@ -46,6 +46,8 @@ pub(crate) struct Http {
     deadlines_fresh: Vec<(Instant, CallKey)>,
     /// The head of the latest request, for requests with the same headers.
     head_latest: Option<(Arc<Headers>, Form, Arc<RequestHead>)>,
+    /// Server, HTTP/1.1: a WebSocket begins as soon as the answer to its request has gone out.
+    begins: Option<Box<Begin>>,
 }
 
 #[derive(Debug)]
@@ -121,6 +123,7 @@ impl Http {
             deadlines: Deadlines::default(),
             deadlines_fresh: Vec::new(),
             head_latest: None,
+            begins: None,
         }
     }
 
@@ -197,6 +200,18 @@ impl Http {
 
     pub(crate) fn calls_peer_max(&self) -> u32 {
         self.wire.streams_peer_max()
+    }
+
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.wire.wants_bytes()
+    }
+
+    /// What follows when the connection goes on as a WebSocket. Then it is over here.
+    pub(crate) fn take_begin(&mut self) -> Option<Begin> {
+        self.begins.as_ref()?;
+        let leftover = self.wire.take_upgraded()?;
+        let begin = self.begins.take()?;
+        Some(Begin { leftover, ..*begin })
     }
 
     fn translate(&mut self, event: StreamEvent) -> Option<Event> {

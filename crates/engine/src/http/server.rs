@@ -14,7 +14,10 @@ use crate::{
         grpc, grpc_web,
         rest::{self, Lines, Reading},
     },
-    wire::{Headers, Reason},
+    wire::{
+        Headers, Reason,
+        websocket::{self, Begin},
+    },
 };
 
 /// What the headers of a request are.
@@ -33,6 +36,9 @@ enum Request {
 
 impl Http {
     pub(super) fn read_request_head(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> Option<Event> {
+        if websocket::handshake::is_upgrade(headers) {
+            return self.read_upgrade(key, headers, end);
+        }
         let request = match &self.head_latest {
             Some((latest, form, head)) if Arc::ptr_eq(latest, headers) => {
                 Request::Call { form: *form, head: Arc::clone(head), message: None }
@@ -95,6 +101,37 @@ impl Http {
                 Some(Event::Request { key, headers: Arc::clone(headers), last: end })
             }
         }
+    }
+
+    /// Somebody asks for a WebSocket.
+    fn read_upgrade(&mut self, key: CallKey, headers: &Headers, end: bool) -> Option<Event> {
+        let nothing = Arc::clone(self.config.templates().nothing());
+        let accepted = match websocket::handshake::accept(headers, self.config.websocket()) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                let body = Bytes::from_static(refused.text.as_bytes());
+                self.wire.send_headers(key, &nothing, Some(&refused.headers), false);
+                self.wire.send_data(key, body, true);
+                return None;
+            }
+        };
+        let begin = Begin {
+            leftover: Bytes::new(),
+            subprotocol: accepted.subprotocol,
+            policy: self.config.websocket().clone(),
+            authority: accepted.authority,
+        };
+        if self.wire.name() == Wire::Http1 {
+            self.wire.upgrade(key, &nothing, &accepted.headers);
+            self.begins = Some(Box::new(begin));
+            return None;
+        }
+        self.wire.send_headers(key, &nothing, Some(&accepted.headers), false);
+        let mut call = CallState::new(key, Form::Tunnel, Body::Raw, None);
+        call.phase = Phase::Answering;
+        call.peer_ended = end;
+        self.insert(key, call);
+        Some(Event::Tunnel { key, begin: Box::new(begin) })
     }
 
     /// A call by REST begins.
@@ -283,7 +320,8 @@ impl Http {
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
-            Form::Plain | Form::Rest | Form::Tunnel => self.wire.reset(key, Reason::CANCEL),
+            Form::Plain | Form::Rest => self.wire.reset(key, Reason::CANCEL),
+            Form::Tunnel => self.wire.send_data(key, Bytes::new(), true),
         }
     }
 

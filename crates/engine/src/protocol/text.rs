@@ -237,6 +237,7 @@ impl TextCalls {
             accepts: CompressionSet::NONE,
             protocol: Protocol::Text,
             wire: Wire::WebSocket,
+            ..RequestHead::default()
         });
         self.events.push_back(Event::Started { key, head, deadline, last });
         if let Some(message) = message {

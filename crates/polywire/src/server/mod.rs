@@ -3,11 +3,16 @@
 mod calls;
 mod listener;
 mod router;
+mod tunnel;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, ConfigParts, Limits, protocol::rest::Routes};
+use polywire_engine::{
+    Config, ConfigParts, Limits,
+    protocol::rest::Routes,
+    wire::websocket::handshake::{Origins, Policy},
+};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -50,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
+    pub(crate) origins: Origins,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -80,6 +86,7 @@ impl Server {
                 handshake_timeout: HANDSHAKE_TIMEOUT,
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
+                origins: Origins::Same,
             },
             tls: None,
             reflection: false,
@@ -110,6 +117,14 @@ impl Server {
     #[must_use]
     pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
         self.http.add(path, Arc::new(handler));
+        self
+    }
+
+    /// Sets which pages may open a WebSocket. Default: those that come from the same host and port. Clients that are no
+    /// browsers name no page and are let in.
+    #[must_use]
+    pub fn websocket_origins(mut self, origins: Origins) -> Self {
+        self.options.origins = origins;
         self
     }
 
@@ -221,12 +236,13 @@ impl Server {
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
         let config = Config::with(
-            self.options.limits.clone(),
+            Limits { connect_protocol: true, ..self.options.limits.clone() },
             self.options.accepts,
             ConfigParts {
                 decompress: Some(undo),
                 detail_json: Some(any::detail_any_json),
                 routes: Some(routes(&self.services)?),
+                websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);

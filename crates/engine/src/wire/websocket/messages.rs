@@ -717,7 +717,7 @@ impl Messages {
 }
 
 /// The code that goes with an error of this side's.
-fn code_of(error: &ConnectionError) -> u16 {
+pub(super) fn code_of(error: &ConnectionError) -> u16 {
     match error {
         ConnectionError::PeerMisbehaved(PeerMisbehaved::WebSocket(violation)) => violation.code(),
         ConnectionError::PeerMisbehaved(_) => close_code::PROTOCOL,
