@@ -3,7 +3,7 @@
 pub mod connect_suite;
 pub mod tap;
 
-polywire::include_proto!();
+::polywire::include_proto!();
 
 /// Metadata that a test server sends back before the first message.
 pub const ECHO_INITIAL: &str = "x-grpc-test-echo-initial";

@@ -10,6 +10,7 @@ mod h2spec;
 mod interop;
 mod peers;
 mod process;
+mod rest;
 mod skips;
 mod table;
 
@@ -36,6 +37,8 @@ enum Suite {
     H2specd(h2spec::ClientOptions),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
+    /// REST by google.api.http, with curl
+    Rest(rest::Options),
 }
 
 #[tokio::main]
@@ -47,6 +50,7 @@ async fn main() -> ExitCode {
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
             Suite::Interop(options) => interop::run(options).await,
+            Suite::Rest(options) => rest::judge(options).await,
         }
     };
     // Leaving this block drops every running program, and dropping kills it.
