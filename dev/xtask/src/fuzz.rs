@@ -29,6 +29,7 @@ const TARGETS: &[&str] = &[
     "connection",
     "detect",
     "envelope",
+    "frames",
     "grpc_headers",
     "hpack_decode",
     "hpack_round_trip",

@@ -5,16 +5,25 @@ use std::collections::BTreeMap;
 use polywire_core::{PathTemplate, Segment};
 
 use super::{
+<<<<<<< HEAD
     annotations::field_behavior,
     declared::{
         Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, json_name, message_of,
     },
+=======
+    declared::{Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, message_of},
+>>>>>>> refs/heads/openapi
     json::{Json, Object},
     schema::{Schemas, is_text},
 };
 use crate::{
     FieldDescriptorProto, MethodDescriptorProto,
+<<<<<<< HEAD
     http_rule::{Rule, http_rules},
+=======
+    annotations::{HttpRule, field_behavior, http_rules},
+    descriptors::json_name,
+>>>>>>> refs/heads/openapi
 };
 
 /// Verbs that a path can have.
@@ -52,6 +61,10 @@ impl<'a> Operations<'a> {
         for (index, method) in service.proto.method.iter().enumerate() {
             let comment = self.declared.method_comment(service, index);
             let shown = Shown { service: name, proto: method, comment };
+<<<<<<< HEAD
+=======
+            // Where code is generated, a rule that cannot be read is refused; here what can be described is.
+>>>>>>> refs/heads/openapi
             let rules = http_rules(method).unwrap_or_default();
             if rules.is_empty() {
                 self.add_connect(&shown);
