@@ -24,7 +24,7 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 10] = [
     "frames",
     "hpack_decode",
     "hpack_round_trip",
@@ -33,6 +33,7 @@ const TARGETS: [&str; 9] = [
     "envelope",
     "grpc_headers",
     "http1",
+    "native",
     "compression",
 ];
 
