@@ -24,17 +24,18 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 10] = [
-    "frames",
-    "hpack_decode",
-    "hpack_round_trip",
+const TARGETS: &[&str] = &[
+    "compression",
     "connection",
     "detect",
     "envelope",
     "grpc_headers",
+    "hpack_decode",
+    "hpack_round_trip",
     "http1",
+    "json_text",
     "native",
-    "compression",
+    "websocket",
 ];
 
 /// What cargo-fuzz passes, but for the sanitizers, which want a nightly compiler.

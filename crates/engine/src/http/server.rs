@@ -317,15 +317,8 @@ impl Http {
                 let identity = Compression::Identity;
                 let unknown_path = call.rare.is_some_and(|rare| rare.unknown_path);
                 let http_status = if unknown_path { 404 } else { connect::http_status(status.code()) };
-                let head = connect::unary_response(
-                    http_status,
-                    Codec::Json,
-                    identity,
-                    accepts,
-                    body.len(),
-                    leading,
-                    trailing,
-                );
+                let head =
+                    connect::unary_response(http_status, Codec::Json, identity, accepts, body.len(), leading, trailing);
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
