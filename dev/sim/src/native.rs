@@ -101,7 +101,7 @@ pub fn mutated(bytes: &[u8]) -> Result<(), String> {
     }
     if !link.changed {
         let ended = sides[0].calls.values().filter(|call| call.ended).count();
-        expect(ended == calls.into(), || format!("{ended} of {calls} calls have ended"))?;
+        expect(ended == usize::from(calls), || format!("{ended} of {calls} calls have ended"))?;
     }
     sides[usize::from(shape >> 4 & 1)].machine.drain(now, "done");
     link.carry(&mut sides, now)?;
