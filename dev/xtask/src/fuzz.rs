@@ -29,12 +29,14 @@ const TARGETS: &[&str] = &[
     "connection",
     "detect",
     "envelope",
+    "frames",
     "grpc_headers",
     "hpack_decode",
     "hpack_round_trip",
     "http1",
     "json_text",
     "native",
+    "rest_template",
     "websocket",
 ];
 
