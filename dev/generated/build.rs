@@ -5,6 +5,7 @@ fn main() -> Result<(), polywire_proto::Error> {
         .include("../../crates/proto/tests/golden/protos")
         .file("all/all.proto")
         .file("names/names.proto")
+        .file("rest/rest.proto")
         .file("root.proto")
         .file("shop/v1/orders.proto")
         .owned("/shop.v1.Orders/Find")

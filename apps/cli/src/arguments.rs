@@ -21,6 +21,8 @@ pub(crate) enum Command {
     List(ListArguments),
     /// Show services, methods, messages and enums as `.proto` source, or an example request
     Describe(DescribeArguments),
+    /// Write services as an OpenAPI 3.1 document: what can be called over plain HTTP, for tools that know nothing of Protobuf
+    Openapi(OpenapiArguments),
     /// Print completions for a shell
     Completions {
         /// Which shell
@@ -95,6 +97,50 @@ pub(crate) struct DescribeArguments {
     pub(crate) ask: AskArguments,
 }
 
+#[derive(Debug, Args)]
+#[command(after_help = OPENAPI_EXAMPLES)]
+pub(crate) struct OpenapiArguments {
+    /// `.proto` files (as with --proto), or the server, which knows no comments
+    #[arg(value_name = "ADDRESS|FILE.proto")]
+    pub(crate) sources: Vec<String>,
+    /// Only this service [default: all but reflection]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Vec<String>,
+    /// Write into this file instead of standard output
+    #[arg(short = 'o', long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// How to write it [default: json, or yaml if the file ends so]
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(crate) format: Option<OpenapiFormat>,
+    /// What to call the document [default: the packages]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) title: Option<String>,
+    /// Which version of the interface it describes [default: that at the end of the packages, such as v1]
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) api_version: Option<String>,
+    /// Send metadata when asking for descriptors; `@FILE` reads one entry from each line
+    #[arg(short = 'H', long = "header", value_name = "KEY: VALUE")]
+    pub(crate) headers: Vec<String>,
+    /// How long everything may take together: 5, 0.5, 200ms, 2m (a number alone means seconds)
+    #[arg(long, visible_alias = "max-time", value_name = "TIME", value_parser = parse_time)]
+    pub(crate) timeout: Option<Duration>,
+    /// Show where descriptors come from (on standard error)
+    #[arg(short = 'v', long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
+    #[command(flatten)]
+    pub(crate) connect: ConnectArguments,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OpenapiFormat {
+    /// As most tools read it
+    Json,
+    /// As people read it
+    Yaml,
+}
+
 /// What `list` and `describe` have in common.
 #[derive(Debug, Args)]
 pub(crate) struct AskArguments {
@@ -115,7 +161,7 @@ pub(crate) struct AskArguments {
     pub(crate) connect: ConnectArguments,
 }
 
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArguments {
     /// `json` prints one JSON object a line for everything that happens, for scripts
@@ -243,6 +289,12 @@ Examples:
   polywire describe localhost:8080 orders.v1.Orders
   polywire describe localhost:8080 orders.v1.Orders/Create --template > request.json
   polywire describe --descriptor-set orders.binpb orders.v1.Order";
+
+const OPENAPI_EXAMPLES: &str = "\
+Examples:
+  polywire openapi orders/v1/orders.proto -I proto -o openapi.yaml
+  polywire openapi --descriptor-set orders.binpb --title 'Orders' > openapi.json
+  polywire openapi localhost:8080 --service orders.v1.Orders";
 
 const STYLES: styling::Styles = styling::Styles::styled()
     .header(styling::AnsiColor::Yellow.on_default().bold())

@@ -10,6 +10,7 @@ mod habits;
 mod list;
 mod metadata;
 mod near;
+mod openapi;
 mod output;
 mod reflection;
 mod requests;
@@ -20,7 +21,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser as _};
 
 use crate::{
-    arguments::{Arguments, Command},
+    arguments::{Arguments, Command, OutputArguments},
     failure::Failure,
     output::Output,
 };
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Call(call) => (call.output, call.verbose),
         Command::Describe(describe) => (describe.ask.output, describe.ask.verbose),
         Command::List(list) => (list.ask.output, list.ask.verbose),
+        Command::Openapi(openapi) => (OutputArguments::default(), openapi.verbose),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Arguments::command(), "polywire", &mut script);
@@ -57,6 +59,7 @@ fn run(command: Command, output: Output) -> Result<u8, Failure> {
             Command::Completions { .. } => Ok(0),
             Command::Describe(arguments) => describe::run(arguments, output).await,
             Command::List(arguments) => list::run(arguments, output).await,
+            Command::Openapi(arguments) => openapi::run(arguments, output).await,
         }
     });
     // A read of standard input cannot be stopped; nobody waits for it.

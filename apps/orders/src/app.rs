@@ -136,7 +136,7 @@ impl App {
         let mut ready = self.ready.subscribe();
         set_health(&reporter, &names, *ready.borrow_and_update());
         tokio::spawn(report(ready, reporter, names));
-        server.add(health).with_reflection()
+        server.add(health).with_reflection().with_openapi()
     }
 
     /// Ends the streams that would never end by themselves, so that a server can drain.

@@ -54,6 +54,12 @@ pub trait Service: Send + Sync + 'static {
         &[]
     }
 
+    /// What can be called over plain HTTP, for a description of the whole server, as JSON:
+    /// `{"tags": […], "paths": {…}, "schemas": {…}}` in the words of OpenAPI 3.1. Empty when there is nothing.
+    fn openapi(&self) -> &'static str {
+        ""
+    }
+
     /// The server begins to drain: calls that would last as long as the server should end by themselves now.
     fn drain(&self) {}
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use polywire_core::{Compression, CompressionSet, Message, Metadata, RequestHead, Status};
 
 use crate::{
+    begin::{Beginning, Detecting, Upgrading},
     drain::Machine,
     http::{Http, HttpWire},
     limits::Limits,
@@ -16,7 +17,13 @@ use crate::{
         rest::{DetailJson, Routes},
     },
     transmit::Transmit,
-    wire::{ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http2},
+    wire::{
+        ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http1, http2, native,
+        websocket::{
+            self, Begin, Subprotocol,
+            handshake::{Policy, Request},
+        },
+    },
 };
 
 /// Names a call on its connection. It is the stream's key: an index that is reused and an id that is not.
@@ -43,6 +50,8 @@ pub struct ConfigParts {
     pub detail_json: Option<DetailJson>,
     /// Which methods are reached as REST.
     pub routes: Option<Routes>,
+    /// Who may open a WebSocket.
+    pub websocket: Policy,
 }
 
 impl Config {
@@ -61,6 +70,11 @@ impl Config {
         &self.limits
     }
 
+    /// The limits, for machines that keep them.
+    pub(crate) fn shared_limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
     /// The compressions that are accepted from the peer.
     pub fn accepts(&self) -> CompressionSet {
         self.accepts
@@ -74,12 +88,12 @@ impl Config {
         self.parts.routes.as_ref().filter(|routes| !routes.is_empty())
     }
 
-    pub(crate) fn detail_json(&self) -> Option<DetailJson> {
-        self.parts.detail_json
+    pub(crate) fn websocket(&self) -> &Policy {
+        &self.parts.websocket
     }
 
-    pub(crate) fn shared_limits(&self) -> &Arc<Limits> {
-        &self.limits
+    pub(crate) fn detail_json(&self) -> Option<DetailJson> {
+        self.parts.detail_json
     }
 
     /// A message of the protocol itself without its compression.
@@ -157,6 +171,13 @@ pub enum Event {
         /// The request has no body.
         last: bool,
     },
+    /// Server: a stream goes on as a WebSocket (RFC 8441). Its bytes come as messages and go out by [`Connection::send`].
+    Tunnel {
+        /// Which stream.
+        key: CallKey,
+        /// What its handshake said, for [`Connection::websocket`] on a transport of its own.
+        begin: Box<Begin>,
+    },
     /// The peer's settings have come: the connection works.
     Settled,
     /// Server: a call has begun.
@@ -180,13 +201,43 @@ pub enum Event {
 /// One connection, client or server.
 #[derive(Debug)]
 pub struct Connection {
+    config: Arc<Config>,
+    seed: u64,
     kind: Kind,
 }
 
 /// What is spoken on it.
 #[derive(Debug)]
 enum Kind {
+    /// Server: the first bytes will tell.
+    Detecting(Box<Detecting>),
     Http(Http),
+    Native(native::Connection),
+    /// Client: a WebSocket is being asked for.
+    Upgrading(Box<Upgrading>),
+    WebSocket(Box<websocket::Connection>),
+}
+
+/// Which wire a client speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClientWire {
+    /// RFC 9112.
+    Http1,
+    /// RFC 9113.
+    Http2,
+    /// polywire's own frames.
+    Native,
+    /// polywire's own frames in WebSocket messages.
+    WebSocket {
+        /// `http` or `https`.
+        scheme: &'static str,
+        /// The host that is meant.
+        authority: String,
+        /// Where the server has it.
+        path: String,
+        /// To be drawn anew for each connection (RFC 6455 §4.1).
+        nonce: [u8; 16],
+    },
 }
 
 /// The same command or question for whatever is spoken.
@@ -194,11 +245,31 @@ macro_rules! each {
     ($connection:expr, $it:ident => $what:expr) => {
         match &mut $connection.kind {
             Kind::Http($it) => $what,
+            Kind::Native($it) => $what,
+            Kind::Detecting($it) => $what,
+            Kind::Upgrading($it) => $what,
+            Kind::WebSocket($it) => $what,
         }
     };
     (ref $connection:expr, $it:ident => $what:expr) => {
         match &$connection.kind {
             Kind::Http($it) => $what,
+            Kind::Native($it) => $what,
+            Kind::Detecting($it) => $what,
+            Kind::Upgrading($it) => $what,
+            Kind::WebSocket($it) => $what,
+        }
+    };
+}
+
+/// The same command where calls can be; before that there are none.
+macro_rules! calls {
+    ($connection:expr, $it:ident => $what:expr) => {
+        match &mut $connection.kind {
+            Kind::Http($it) => $what,
+            Kind::Native($it) => $what,
+            Kind::WebSocket($it) => $what,
+            Kind::Detecting(_) | Kind::Upgrading(_) => {}
         }
     };
 }
@@ -207,12 +278,83 @@ impl Connection {
     /// A new connection over HTTP/2. `seed` only spreads timers, so that connections opened together do not end together.
     pub fn new(role: Role, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let wire = HttpWire::Http2(http2::Connection::new(role, config.shared_limits(), now, seed));
-        Self { kind: Kind::Http(Http::new(wire, config, now)) }
+        Self { config: Arc::clone(config), seed, kind: Kind::Http(Http::new(wire, config, now)) }
+    }
+
+    /// Server: a connection whose first bytes tell what is spoken.
+    pub fn accept(config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        Self { config: Arc::clone(config), seed, kind: Kind::Detecting(Box::new(Detecting::new(config, now))) }
+    }
+
+    /// Client: a connection that speaks a wire. For a WebSocket the seed must be hard to guess: the masks follow from it.
+    pub fn connect(wire: &ClientWire, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let (role, limits) = (Role::Client, config.shared_limits());
+        let kind = match wire {
+            ClientWire::Http1 => {
+                let wire = HttpWire::Http1(Box::new(http1::Connection::new(role, limits, now, seed)));
+                Kind::Http(Http::new(wire, config, now))
+            }
+            ClientWire::Http2 => return Self::new(role, config, now, seed),
+            ClientWire::Native => Kind::Native(native::Connection::new(role, config, now, seed)),
+            ClientWire::WebSocket { scheme, authority, path, nonce } => {
+                let request = Request::http1(scheme, authority, path, Some(Subprotocol::Native), *nonce);
+                Kind::Upgrading(Box::new(Upgrading::new(request, limits, now, seed)))
+            }
+        };
+        Self { config: Arc::clone(config), seed, kind }
+    }
+
+    /// Server: a WebSocket behind its handshake, on a transport of its own.
+    pub fn websocket(begin: Begin, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let websocket = websocket::Connection::new(Role::Server, config, begin, now, seed);
+        Self { config: Arc::clone(config), seed, kind: Kind::WebSocket(Box::new(websocket)) }
+    }
+
+    /// What the first bytes have said.
+    fn detected(&mut self, now: Instant) {
+        let Kind::Detecting(detecting) = &mut self.kind else { return };
+        let Some((wire, bytes)) = detecting.take() else { return };
+        let limits = self.config.shared_limits();
+        self.kind = match wire {
+            Beginning::Http1 => {
+                let wire = HttpWire::Http1(Box::new(http1::Connection::new(Role::Server, limits, now, self.seed)));
+                Kind::Http(Http::new(wire, &self.config, now))
+            }
+            Beginning::Http2 => {
+                let wire = HttpWire::Http2(http2::Connection::new(Role::Server, limits, now, self.seed));
+                Kind::Http(Http::new(wire, &self.config, now))
+            }
+            Beginning::Native => Kind::Native(native::Connection::new(Role::Server, &self.config, now, self.seed)),
+        };
+        self.handle_bytes(now, bytes);
+    }
+
+    /// Goes on as a WebSocket if the handshake is over.
+    fn upgraded(&mut self, now: Instant) {
+        let (role, begin) = match &mut self.kind {
+            Kind::Http(http) => (Role::Server, http.take_begin()),
+            Kind::Upgrading(upgrading) => (Role::Client, upgrading.take_begin()),
+            _ => return,
+        };
+        if let Some(begin) = begin {
+            let websocket = websocket::Connection::new(role, &self.config, begin, now, self.seed);
+            self.kind = Kind::WebSocket(Box::new(websocket));
+        }
+    }
+
+    /// Whether the driver should read. False while a consumer has not released what it was given and the wire has no other
+    /// way to say so to the peer. A driver looks before each read.
+    pub fn wants_bytes(&self) -> bool {
+        match &self.kind {
+            Kind::Http(http) => http.wants_bytes(),
+            _ => true,
+        }
     }
 
     /// Bytes have come from the peer.
     pub fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
         each!(self, it => it.handle_bytes(now, bytes));
+        self.detected(now);
     }
 
     /// The transport took a part of a transmit: the peer is slow, not dead.
@@ -230,63 +372,78 @@ impl Connection {
     /// # Errors
     /// When the connection takes no new call now.
     pub fn open(&mut self, now: Instant, request: OpenCall<'_>) -> Result<CallKey, OpenError> {
-        each!(self, it => it.open(now, request))
+        match &mut self.kind {
+            Kind::Http(it) => it.open(now, request),
+            Kind::Native(it) => it.open(now, request),
+            Kind::WebSocket(it) => it.open(now, request),
+            Kind::Detecting(_) | Kind::Upgrading(_) => Err(OpenError::Full),
+        }
     }
 
     /// Server: sends the leading metadata, unless headers have gone out already.
     pub fn start(&mut self, key: CallKey, leading: &Metadata) {
-        each!(self, it => it.start(key, leading));
+        calls!(self, it => it.start(key, leading));
     }
 
     /// Sends enveloped messages.
     pub fn send(&mut self, key: CallKey, messages: Bytes) {
-        each!(self, it => it.send(key, messages));
+        calls!(self, it => it.send(key, messages));
     }
 
     /// Client: no message will follow.
     pub fn half_close(&mut self, key: CallKey) {
-        each!(self, it => it.half_close(key));
+        calls!(self, it => it.half_close(key));
     }
 
     /// Client: nobody wants the answer any more. No event follows.
     pub fn cancel(&mut self, key: CallKey) {
-        each!(self, it => it.cancel(key));
+        calls!(self, it => it.cancel(key));
     }
 
     /// Server: ends a call with its one message.
     pub fn respond(&mut self, key: CallKey, leading: &Metadata, message: Bytes, trailing: &Metadata) {
-        each!(self, it => it.respond(key, leading, message, trailing));
+        calls!(self, it => it.respond(key, leading, message, trailing));
     }
 
     /// Server: ends a call. `leading` goes out with it when nothing has gone out before.
     pub fn finish(&mut self, key: CallKey, status: &Status, leading: &Metadata, trailing: &Metadata) {
-        each!(self, it => it.finish(key, status, leading, trailing));
+        calls!(self, it => it.finish(key, status, leading, trailing));
+    }
+
+    /// Server: ends a call at whose path nobody answers.
+    pub fn finish_unknown(&mut self, key: CallKey, status: &Status) {
+        match &mut self.kind {
+            Kind::Http(http) => http.note_unknown_path(key),
+        }
+        self.finish(key, status, &Metadata::new(), &Metadata::new());
     }
 
     /// Server: refuses a call so that the client may make it elsewhere.
     pub fn refuse(&mut self, key: CallKey) {
-        each!(self, it => it.refuse(key));
+        calls!(self, it => it.refuse(key));
     }
 
     /// Server: answers an ordinary HTTP request, or a call that HTTP alone refuses, once the request has ended. `fields` are
     /// regular fields only; the length of the body is added.
     pub fn answer(&mut self, key: CallKey, status: u16, fields: &Headers, body: Bytes) {
-        each!(self, it => it.answer(key, status, fields, body));
+        if let Kind::Http(http) = &mut self.kind {
+            http.answer(key, status, fields, body);
+        }
     }
 
     /// Server: how the messages of this answer are compressed; to be said before anything is sent.
     pub fn set_compression(&mut self, key: CallKey, compression: Compression) {
-        each!(self, it => it.set_compression(key, compression));
+        calls!(self, it => it.set_compression(key, compression));
     }
 
     /// A reported message of so many bytes, without its envelope, has been read: the peer may send as much again.
     pub fn consumed(&mut self, key: CallKey, message_bytes: usize) {
-        each!(self, it => it.consumed(key, message_bytes));
+        calls!(self, it => it.consumed(key, message_bytes));
     }
 
     /// As [`consumed`](Self::consumed), for bytes that were counted with their envelopes.
     pub fn consumed_enveloped(&mut self, key: CallKey, bytes: usize) {
-        each!(self, it => it.consumed_enveloped(key, bytes));
+        calls!(self, it => it.consumed_enveloped(key, bytes));
     }
 
     /// Lets calls in progress finish and accepts no new ones.
@@ -301,12 +458,22 @@ impl Connection {
 
     /// Bytes given to [`send`](Self::send) that have not gone into a transmit.
     pub fn queued_bytes(&self, key: CallKey) -> usize {
-        each!(ref self, it => it.queued_bytes(key))
+        match &self.kind {
+            Kind::Http(it) => it.queued_bytes(key),
+            Kind::Native(it) => it.queued_bytes(key),
+            Kind::WebSocket(it) => it.queued_bytes(key),
+            Kind::Detecting(_) | Kind::Upgrading(_) => 0,
+        }
     }
 
     /// Whether the peer allows another call now.
     pub fn can_open(&self) -> bool {
-        each!(ref self, it => it.can_open())
+        match &self.kind {
+            Kind::Http(it) => it.can_open(),
+            Kind::Native(it) => it.can_open(),
+            Kind::WebSocket(it) => it.can_open(),
+            Kind::Detecting(_) | Kind::Upgrading(_) => false,
+        }
     }
 
     /// Whether either side has begun to end the connection.
@@ -316,12 +483,22 @@ impl Connection {
 
     /// How many calls are in progress.
     pub fn calls_open(&self) -> usize {
-        each!(ref self, it => it.calls_open())
+        match &self.kind {
+            Kind::Http(it) => it.calls_open(),
+            Kind::Native(it) => it.calls_open(),
+            Kind::WebSocket(it) => it.calls_open(),
+            Kind::Detecting(_) | Kind::Upgrading(_) => 0,
+        }
     }
 
     /// How many calls the peer allows at once.
     pub fn calls_peer_max(&self) -> u32 {
-        each!(ref self, it => it.calls_peer_max())
+        match &self.kind {
+            Kind::Http(it) => it.calls_peer_max(),
+            Kind::Native(it) => it.calls_peer_max(),
+            Kind::WebSocket(it) => it.calls_peer_max(),
+            Kind::Detecting(_) | Kind::Upgrading(_) => 0,
+        }
     }
 }
 
@@ -329,11 +506,24 @@ impl Machine for Connection {
     type Event = Event;
 
     fn poll_event(&mut self) -> Option<Event> {
-        each!(self, it => it.poll_event())
+        let event = each!(self, it => it.poll_event());
+        if event.is_none()
+            && let Kind::Upgrading(upgrading) = &self.kind
+            && upgrading.is_answered()
+        {
+            let now = upgrading.now();
+            self.upgraded(now);
+            return each!(self, it => it.poll_event());
+        }
+        event
     }
 
     fn poll_transmit(&mut self, now: Instant, out: &mut Transmit) -> bool {
-        each!(self, it => it.poll_transmit(now, out))
+        let any = each!(self, it => it.poll_transmit(now, out));
+        if any {
+            self.upgraded(now);
+        }
+        any
     }
 
     fn poll_timeout(&self) -> Option<Instant> {

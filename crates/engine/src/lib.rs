@@ -3,6 +3,7 @@
 //! Nothing here touches a socket, a task, a lock or the clock. Bytes and time go in, events and bytes come out;
 //! [`drain`](drain::drain) is the one place that knows the order.
 
+mod begin;
 pub mod connection;
 mod deadlines;
 pub mod drain;
@@ -14,6 +15,6 @@ pub mod time;
 pub mod transmit;
 pub mod wire;
 
-pub use connection::{CallKey, Config, ConfigParts, Connection, Event, OpenCall};
+pub use connection::{CallKey, ClientWire, Config, ConfigParts, Connection, Event, OpenCall};
 pub use limits::Limits;
 pub use transmit::Transmit;

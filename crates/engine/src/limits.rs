@@ -152,6 +152,14 @@ pub struct Limits {
     /// Fields that the name of a query parameter leads through. Messages may contain themselves, so without it
     /// `a.a.a…` would go as deep as a query is long. Default 16.
     pub query_depth_max: usize,
+    // HTTP/1.1
+    /// How long a server waits for the next request of a connection. Clients that reuse connections come back within
+    /// a minute or not at all. Default 75 s.
+    pub http1_keep_alive_timeout: Duration,
+    /// How long a server waits for the next byte of a request's body while its handler wants it. HTTP/1.1 has no pings,
+    /// so a sender that says nothing cannot be told from one that is gone, and it holds a whole connection.
+    /// Default 120 s.
+    pub http1_body_timeout: Duration,
 
     // Extensions
     /// Server: announce SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441) and accept `:protocol`. Default false.
@@ -281,6 +289,8 @@ impl Default for Limits {
             websocket_close_timeout: Duration::from_secs(5),
             query_parameters_max: 256,
             query_depth_max: 16,
+            http1_keep_alive_timeout: Duration::from_secs(75),
+            http1_body_timeout: Duration::from_secs(120),
             connect_protocol: false,
         }
     }

@@ -53,11 +53,11 @@ fn calls_with_the_same_fields_share_one_head() {
     pair.server.echoes = true;
     let token = metadata(&[("authorization", "Bearer abc")]);
     for milliseconds in [900, 800, 700] {
-        let timeout = Some(Duration::from_millis(milliseconds));
-        pair.open_with(&token, timeout, Some(message(b"x")), true);
+        let timeout = Duration::from_millis(milliseconds);
+        pair.open_with(&token, Some(timeout), Some(message(b"x")), true);
         pair.run();
         let served = pair.server.last();
-        assert_eq!(served.deadline, Some(pair.now + timeout.unwrap()));
+        assert_eq!(served.deadline, Some(pair.now + timeout));
         assert_eq!(served.head.as_ref().unwrap().metadata, token);
     }
     let heads: Vec<_> = pair.server.calls.iter().map(|seen| Arc::clone(seen.head.as_ref().unwrap())).collect();

@@ -109,6 +109,10 @@ impl Service for Health {
         self.server.descriptors()
     }
 
+    fn openapi(&self) -> &'static str {
+        self.server.openapi()
+    }
+
     fn drain(&self) {
         self.server.service().statuses.send_modify(|statuses| {
             statuses.stop();

@@ -18,6 +18,7 @@ pub mod health;
 pub mod http;
 mod inbox;
 mod message;
+pub mod openapi;
 pub mod reflection;
 mod server;
 mod streams;
@@ -26,7 +27,7 @@ pub mod transport;
 pub use buffa::{EnumValue, MessageField};
 pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
-pub use polywire_engine::{Limits, limits};
+pub use polywire_engine::{Limits, limits, wire::websocket::handshake::Origins};
 
 pub use crate::{
     client::{

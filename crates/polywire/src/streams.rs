@@ -5,7 +5,7 @@ use std::{borrow::Borrow, fmt, marker::PhantomData, sync::Arc};
 use buffa::{HasMessageView, SizeCache};
 use polywire_core::{Codec, Compression, Incoming, IncomingQueue, Message, Metadata, Outgoing, Status};
 
-use crate::message::{AnyMessage, checked_len, decode, enveloped, malformed, open_envelope, plain};
+use crate::message::{AnyMessage, Compress, checked_len, decode, enveloped, malformed, open_envelope, plain};
 
 /// Sends the messages of a stream.
 ///
@@ -20,7 +20,7 @@ pub struct Sender<M> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SendCompression {
-    Fixed(Compression),
+    Fixed(Compress),
     Accepted(polywire_core::CompressionSet),
 }
 
@@ -62,24 +62,24 @@ impl<M: AnyMessage> Sender<M> {
         let Some(queue) = self.outgoing.as_queue() else {
             return Err(Status::internal("this call has no stream to send to"));
         };
-        let compression = match self.compression {
-            SendCompression::Fixed(compression) => compression,
+        let how = match self.compression {
+            SendCompression::Fixed(how) => how,
             SendCompression::Accepted(accepts) => {
                 // The headers of the response go out with the first message: from then on it stays as it is.
                 let asked = queue.compression().filter(|&compression| accepts.contains(compression));
-                let compression = asked.unwrap_or_default();
-                self.compression = SendCompression::Fixed(compression);
-                compression
+                let how = Compress::from(asked.unwrap_or_default());
+                self.compression = SendCompression::Fixed(how);
+                how
             }
         };
-        let compression = if compress { compression } else { Compression::Identity };
-        if self.codec == Codec::Proto && compression == Compression::Identity {
+        let how = if compress { how } else { Compress::NOTHING };
+        if self.codec == Codec::Proto && how.with == Compression::Identity {
             let mut cache = SizeCache::new();
             let len = checked_len(message.compute_size(&mut cache) as usize)?;
             return queue.try_append(false, len, |out| message.write_to(&mut cache, out));
         }
-        let enveloped = enveloped(self.codec, compression, message)?;
-        let Message { bytes, compression } = open_envelope(enveloped, compression)?;
+        let enveloped = enveloped(self.codec, how, message)?;
+        let Message { bytes, compression } = open_envelope(enveloped, how.with)?;
         queue.try_append(compression != Compression::Identity, bytes.len(), |out| out.extend_from_slice(&bytes))
     }
 

@@ -28,6 +28,26 @@ impl Comments {
     }
 }
 
+/// A comment's text, without what stands around it.
+pub(crate) fn plain(comment: &str) -> String {
+    trimmed_lines(comment).join("\n")
+}
+
+/// The lines without what all have in front (one space, as in `// text`), without spaces behind, without blank lines
+/// around them.
+pub(crate) fn trimmed_lines(comment: &str) -> Vec<&str> {
+    let lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
+    let one_space = lines.iter().all(|line| line.is_empty() || line.starts_with(' '));
+    let mut lines: Vec<&str> =
+        lines.into_iter().map(|line| if one_space { line.strip_prefix(' ').unwrap_or(line) } else { line }).collect();
+    while lines.last().is_some_and(|line| line.is_empty()) {
+        lines.pop();
+    }
+    let blank = lines.iter().take_while(|line| line.is_empty()).count();
+    lines.drain(..blank);
+    lines
+}
+
 /// Field numbers of `descriptor.proto` of which the paths are made.
 pub(crate) mod path {
     pub(crate) const FILE_MESSAGE: i32 = 4;

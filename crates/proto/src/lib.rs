@@ -23,6 +23,7 @@ mod files;
 #[cfg(feature = "generate")]
 mod generate;
 mod json;
+mod openapi;
 #[cfg(feature = "generate")]
 mod plugin;
 mod pool;
@@ -43,6 +44,7 @@ pub use self::files::{File, Files};
 #[cfg(feature = "generate")]
 pub use self::generate::{GenerateRequest, GeneratedFile, Options, TREE_FILE, generate};
 pub use self::json::{JsonError, JsonOptions, JsonValues};
+pub use self::openapi::OpenApi;
 #[cfg(feature = "generate")]
 pub use self::plugin::run_plugin;
 pub use self::pool::{MessageType, MethodType, Pool};

@@ -12,6 +12,7 @@
 pub mod calls;
 pub mod draw;
 pub mod hostile;
+pub mod http1;
 pub mod link;
 pub mod network;
 pub mod observer;

@@ -24,13 +24,15 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 9] = [
+const TARGETS: [&str; 11] = [
     "frames",
     "hpack_decode",
     "hpack_round_trip",
     "connection",
+    "detect",
     "envelope",
     "grpc_headers",
+    "http1",
     "websocket",
     "json_text",
     "compression",

@@ -4,6 +4,7 @@ mod bench;
 mod conformance;
 mod fuzz;
 mod tidy;
+mod web;
 
 use std::{fmt::Display, process::ExitCode};
 
@@ -32,6 +33,8 @@ enum Task {
     Fuzz(fuzz::Fuzz),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
+    /// polywire-web and the order system's page: installs, builds, tests; `--browser` in Chromium too.
+    Web(web::Web),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Interop(task) => task.run(),
         Task::Fuzz(task) => exit_code(task.run()),
         Task::Tidy => exit_code(tidy::run()),
+        Task::Web(task) => exit_code(task.run()),
     }
 }
 

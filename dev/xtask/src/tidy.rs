@@ -11,15 +11,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("polywire-core", &["bytes"]),
     (
         "polywire-engine",
-        // The last four: WebSocket's frames and handshake, and the JSON text form.
-        &["polywire-core", "bytes", "base64", "serde", "serde_json", "sha1", "tungstenite"],
+        // httparse: heads of HTTP/1.1. The last four: WebSocket's frames and handshake, and JSON of protocols.
+        &["polywire-core", "bytes", "base64", "httparse", "serde", "serde_json", "sha1", "tungstenite"],
     ),
     ("polywire-proto", PROTO),
     ("polywire-cli", APPS),
     ("orders", APPS),
 ];
 
-const PROTO: &[&str] = &["buffa", "buffa-codegen", "buffa-descriptor", "miette", "protox", "serde", "serde_json"];
+const PROTO: &[&str] =
+    &["polywire-core", "buffa", "buffa-codegen", "buffa-descriptor", "miette", "protox", "serde", "serde_json"];
 
 /// Applications use what a user would use.
 const APPS: &[&str] = &[

@@ -22,9 +22,9 @@ use crate::{
     connection::{CallKey, Config, Event, earlier},
     deadlines::Deadlines,
     drain::Machine,
-    protocol::{Form, body::Body, grpc, grpc_web, rest},
+    protocol::{Form, ResponseHead, body::Body, grpc, grpc_web, rest},
     transmit::Transmit,
-    wire::{ConnectionError, Headers, Reason, Role, StreamEvent},
+    wire::{ConnectionError, Headers, Reason, Role, StreamEvent, websocket::Begin},
 };
 
 /// The calls of one connection whose wire carries HTTP, client or server.
@@ -46,6 +46,8 @@ pub(crate) struct Http {
     deadlines_fresh: Vec<(Instant, CallKey)>,
     /// The head of the latest request, for requests with the same headers.
     head_latest: Option<(Arc<Headers>, Form, Arc<RequestHead>)>,
+    /// Server, HTTP/1.1: a WebSocket begins as soon as the answer to its request has gone out.
+    begins: Option<Box<Begin>>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,10 @@ struct Rare {
     trailing: Metadata,
     /// Client: the body is an error; this holds where the body says nothing.
     error: Option<Status>,
+    /// Client: the headers of gRPC-Web say how the call ended, which holds unless a body follows.
+    trailers_only: Option<(ResponseHead, Status, Metadata)>,
+    /// Server: nobody answers at this path.
+    unknown_path: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +127,7 @@ impl Http {
             deadlines: Deadlines::default(),
             deadlines_fresh: Vec::new(),
             head_latest: None,
+            begins: None,
         }
     }
 
@@ -197,6 +204,18 @@ impl Http {
 
     pub(crate) fn calls_peer_max(&self) -> u32 {
         self.wire.streams_peer_max()
+    }
+
+    pub(crate) fn wants_bytes(&self) -> bool {
+        self.wire.wants_bytes()
+    }
+
+    /// What follows when the connection goes on as a WebSocket. Then it is over here.
+    pub(crate) fn take_begin(&mut self) -> Option<Begin> {
+        self.begins.as_ref()?;
+        let leftover = self.wire.take_upgraded()?;
+        let begin = self.begins.take()?;
+        Some(Begin { leftover, ..*begin })
     }
 
     fn translate(&mut self, event: StreamEvent) -> Option<Event> {

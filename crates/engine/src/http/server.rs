@@ -14,7 +14,10 @@ use crate::{
         grpc, grpc_web,
         rest::{self, Lines, Reading},
     },
-    wire::{Headers, Reason},
+    wire::{
+        Headers, Reason,
+        websocket::{self, Begin},
+    },
 };
 
 /// What the headers of a request are.
@@ -33,6 +36,9 @@ enum Request {
 
 impl Http {
     pub(super) fn read_request_head(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> Option<Event> {
+        if websocket::handshake::is_upgrade(headers) {
+            return self.read_upgrade(key, headers, end);
+        }
         let request = match &self.head_latest {
             Some((latest, form, head)) if Arc::ptr_eq(latest, headers) => {
                 Request::Call { form: *form, head: Arc::clone(head), message: None }
@@ -95,6 +101,37 @@ impl Http {
                 Some(Event::Request { key, headers: Arc::clone(headers), last: end })
             }
         }
+    }
+
+    /// Somebody asks for a WebSocket.
+    fn read_upgrade(&mut self, key: CallKey, headers: &Headers, end: bool) -> Option<Event> {
+        let nothing = Arc::clone(self.config.templates().nothing());
+        let accepted = match websocket::handshake::accept(headers, self.config.websocket()) {
+            Ok(accepted) => accepted,
+            Err(refused) => {
+                let body = Bytes::from_static(refused.text.as_bytes());
+                self.wire.send_headers(key, &nothing, Some(&refused.headers), false);
+                self.wire.send_data(key, body, true);
+                return None;
+            }
+        };
+        let begin = Begin {
+            leftover: Bytes::new(),
+            subprotocol: accepted.subprotocol,
+            policy: self.config.websocket().clone(),
+            authority: accepted.authority,
+        };
+        if self.wire.name() == Wire::Http1 {
+            self.wire.upgrade(key, &nothing, &accepted.headers);
+            self.begins = Some(Box::new(begin));
+            return None;
+        }
+        self.wire.send_headers(key, &nothing, Some(&accepted.headers), false);
+        let mut call = CallState::new(key, Form::Tunnel, Body::Raw, None);
+        call.phase = Phase::Answering;
+        call.peer_ended = end;
+        self.insert(key, call);
+        Some(Event::Tunnel { key, begin: Box::new(begin) })
     }
 
     /// A call by REST begins.
@@ -221,6 +258,13 @@ impl Http {
         self.finish(key, &Status::ok(), leading, trailing);
     }
 
+    /// Where the HTTP status says how a call ended, it will be 404.
+    pub(crate) fn note_unknown_path(&mut self, key: CallKey) {
+        if let Some(call) = find_mut(&mut self.calls, key) {
+            call.rare.get_or_insert_default().unknown_path = true;
+        }
+    }
+
     pub(crate) fn finish(&mut self, key: CallKey, status: &Status, leading: &Metadata, trailing: &Metadata) {
         if !leading.is_empty() && self.call(key).is_some_and(|call| call.form == Form::Grpc) {
             // In Trailers-Only the caller could not tell leading from trailing metadata.
@@ -271,8 +315,10 @@ impl Http {
                 let body = connect::error_body(status);
                 let accepts = self.config.accepts();
                 let identity = Compression::Identity;
+                let unknown_path = call.rare.is_some_and(|rare| rare.unknown_path);
+                let http_status = if unknown_path { 404 } else { connect::http_status(status.code()) };
                 let head = connect::unary_response(
-                    status.code(),
+                    http_status,
                     Codec::Json,
                     identity,
                     accepts,
@@ -283,7 +329,8 @@ impl Http {
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
-            Form::Plain | Form::Rest | Form::Tunnel => self.wire.reset(key, Reason::CANCEL),
+            Form::Plain | Form::Rest => self.wire.reset(key, Reason::CANCEL),
+            Form::Tunnel => self.wire.send_data(key, Bytes::new(), true),
         }
     }
 
@@ -292,8 +339,8 @@ impl Http {
         let compressed = message.first().is_some_and(|flags| flags & 1 != 0);
         let compression = if compressed { call.compression } else { Compression::Identity };
         let body = bare(message);
-        let (ok, accepts) = (polywire_core::Code::Ok, self.config.accepts());
-        let head = connect::unary_response(ok, call.codec, compression, accepts, body.len(), leading, trailing);
+        let accepts = self.config.accepts();
+        let head = connect::unary_response(200, call.codec, compression, accepts, body.len(), leading, trailing);
         self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), false);
         self.wire.send_data(key, body, true);
     }

@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use crate::{
     transmit::Transmit,
-    wire::{Headers, OpenError, Reason, Role, StreamEvent, StreamKey, http2},
+    wire::{Headers, OpenError, Reason, Role, StreamEvent, StreamKey, http1, http2},
 };
 
 /// A wire that carries HTTP: all of them speak the same words.
 #[derive(Debug)]
 pub(crate) enum HttpWire {
+    Http1(Box<http1::Connection>),
     Http2(http2::Connection),
 }
 
@@ -17,6 +18,7 @@ pub(crate) enum HttpWire {
 macro_rules! each {
     ($wire:expr, $it:ident => $what:expr) => {
         match $wire {
+            HttpWire::Http1($it) => $what,
             HttpWire::Http2($it) => $what,
         }
     };
@@ -109,9 +111,33 @@ impl HttpWire {
         each!(self, wire => wire.streams_peer_max())
     }
 
+    /// Server, HTTP/1.1: answers a request for another protocol with 101.
+    pub(crate) fn upgrade(&mut self, key: StreamKey, head: &Arc<Headers>, extra: &Headers) {
+        if let Self::Http1(wire) = self {
+            wire.upgrade(key, head, Some(extra));
+        }
+    }
+
+    /// HTTP/1.1: the bytes behind an upgrade, once both sides have changed the protocol.
+    pub(crate) fn take_upgraded(&mut self) -> Option<Bytes> {
+        match self {
+            Self::Http1(wire) => wire.take_upgraded(),
+            Self::Http2(_) => None,
+        }
+    }
+
+    /// Whether the driver should read.
+    pub(crate) fn wants_bytes(&self) -> bool {
+        match self {
+            Self::Http1(wire) => wire.wants_bytes(),
+            Self::Http2(_) => true,
+        }
+    }
+
     /// Which wire it is, as the application sees it.
     pub(crate) fn name(&self) -> polywire_core::Wire {
         match self {
+            Self::Http1(_) => polywire_core::Wire::Http1,
             Self::Http2(_) => polywire_core::Wire::Http2,
         }
     }

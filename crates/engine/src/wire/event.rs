@@ -135,6 +135,8 @@ pub enum PeerMisbehaved {
     GoAwayRaised,
     /// A header block that cannot be decoded.
     HeaderCompression,
+    /// HTTP/1.1: a rule of RFC 9112 or RFC 9110, in words.
+    Http1(&'static str),
     /// A frame on a stream that cannot exist yet.
     IdleStream,
     /// A rule of the native protocol.
@@ -165,8 +167,10 @@ pub enum LimitExceeded {
     BufferedFrames,
     /// `control_frames_max`.
     ControlFrames,
-    /// `header_block_bytes_max` or `header_block_frames_max`.
+    /// `header_block_bytes_max` or `header_block_frames_max`; HTTP/1.1: `header_list_bytes_max`.
     HeaderBlock,
+    /// HTTP/1.1: bytes that nobody had asked for, sent while the connection was said to be full.
+    HeldBytes,
     /// `idle_frames`.
     IdleFrames,
     /// `ping_policy`.
@@ -182,6 +186,8 @@ pub enum LimitExceeded {
 /// A time of [`Limits`](crate::Limits) that ran out.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub enum TimedOut {
+    /// `http1_body_timeout`.
+    Body,
     /// `handshake_timeout`.
     Handshake,
     /// `header_block_timeout`.
@@ -245,6 +251,7 @@ impl PeerMisbehaved {
             | PeerMisbehaved::ContinuationMissing
             | PeerMisbehaved::ConnectionWindowUpdateOfZero
             | PeerMisbehaved::GoAwayRaised
+            | PeerMisbehaved::Http1(_)
             | PeerMisbehaved::IdleStream
             | PeerMisbehaved::Native(_)
             | PeerMisbehaved::NotSettingsFirst
@@ -268,6 +275,7 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => "bad frame size",
             PeerMisbehaved::GoAwayRaised => "goaway raised its last stream",
             PeerMisbehaved::HeaderCompression => "header block cannot be decoded",
+            PeerMisbehaved::Http1(words) => words,
             PeerMisbehaved::IdleStream => "frame on an idle stream",
             PeerMisbehaved::Native(rule) => rule.words(),
             PeerMisbehaved::NotSettingsFirst => "settings must come first",
@@ -289,6 +297,7 @@ impl LimitExceeded {
             LimitExceeded::BufferedFrames => "too_many_small_frames",
             LimitExceeded::ControlFrames => "too_many_unread_answers",
             LimitExceeded::HeaderBlock => "header_block_too_large",
+            LimitExceeded::HeldBytes => "too_many_unread_bytes",
             LimitExceeded::IdleFrames => "too_many_idle_frames",
             LimitExceeded::Pings => "too_many_pings",
             LimitExceeded::Resets => "too_many_resets",
@@ -301,6 +310,7 @@ impl LimitExceeded {
 impl TimedOut {
     fn words(self) -> &'static str {
         match self {
+            TimedOut::Body => "body timeout",
             TimedOut::Handshake => "handshake timeout",
             TimedOut::HeaderBlock => "header block timeout",
             TimedOut::Keepalive => "keepalive timeout",

@@ -2,8 +2,10 @@
 //!
 //! All wires that carry HTTP speak the same words upwards: [`Headers`], [`StreamEvent`], [`StreamKey`].
 
+pub mod detect;
 mod event;
 pub mod headers;
+pub mod http1;
 pub mod http2;
 mod key;
 pub mod native;

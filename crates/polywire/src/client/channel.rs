@@ -14,9 +14,8 @@ use polywire_core::{
     AnyInterceptor, Codec, Compression, CompressionSet, Idempotency, Interceptor, Method, Protocol, Status, Wire,
 };
 use polywire_engine::{
-    Config, ConfigParts, Connection, Limits,
+    ClientWire, Config, ConfigParts, Connection, Limits,
     protocol::{RequestOptions, RequestTemplate},
-    wire::Role,
 };
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -31,6 +30,7 @@ use super::{
 use crate::{
     driver::Driver,
     message::undo,
+    message::{COMPRESS_BYTES_MIN, Compress},
     server::ServerHandle,
     transport::{
         Transport,
@@ -97,6 +97,7 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
+    pub(crate) compress_bytes_min: usize,
     pub(crate) codec: Codec,
     pub(crate) protocol: Protocol,
     pub(crate) get: bool,
@@ -107,6 +108,12 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) waiting_max: usize,
+}
+
+impl Options {
+    pub(crate) fn compress(&self, with: Compression) -> Compress {
+        Compress { with, bytes_min: self.compress_bytes_min }
+    }
 }
 
 pub(crate) struct Inner {
@@ -133,6 +140,9 @@ struct State {
 /// Connections of one channel by default: enough for a thousand concurrent calls at the usual limit of a hundred, few
 /// enough for the server (gRFC A105 caps at the same number).
 const CONNECTIONS_MAX: usize = 10;
+
+/// Connections of one channel by default where each carries one call at a time.
+const CONNECTIONS_MAX_HTTP1: usize = 100;
 
 /// Calls that may wait for a connection: they are held in memory, and a service that is not there should be noticed.
 const WAITING_MAX: usize = 100_000;
@@ -215,6 +225,7 @@ impl ChannelBuilder {
             limits,
             accepts: CompressionSet::ALL,
             compression: Compression::Identity,
+            compress_bytes_min: COMPRESS_BYTES_MIN,
             codec: Codec::Proto,
             protocol: target.protocol,
             get: false,
@@ -223,7 +234,10 @@ impl ChannelBuilder {
             timeout: None,
             wait_for_ready: false,
             connect_timeout: CONNECT_TIMEOUT,
-            connections_max: CONNECTIONS_MAX,
+            connections_max: match target.wire {
+                WireChoice::Http => CONNECTIONS_MAX_HTTP1,
+                WireChoice::Http2 | WireChoice::Native | WireChoice::WebSocket => CONNECTIONS_MAX,
+            },
             waiting_max: WAITING_MAX,
         };
         Self { target, options, tls: None }
@@ -264,6 +278,14 @@ impl ChannelBuilder {
         self
     }
 
+    /// Sets from which length on requests are compressed, when they are at all. Default: 256 bytes; the result would hardly be
+    /// smaller below.
+    #[must_use]
+    pub fn compress_bytes_min(mut self, bytes: usize) -> Self {
+        self.options.compress_bytes_min = bytes;
+        self
+    }
+
     /// Sets how messages are written. Default: Protobuf.
     #[must_use]
     pub fn codec(mut self, codec: Codec) -> Self {
@@ -300,7 +322,8 @@ impl ChannelBuilder {
         self
     }
 
-    /// Sets how many connections it may open when one is not enough. Default: 10.
+    /// Sets how many connections it may open when one is not enough. Default: 10; over HTTP/1.1, where each carries one call,
+    /// 100.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.options.connections_max = connections.max(1);
@@ -329,7 +352,14 @@ impl ChannelBuilder {
         if self.target.tls && self.tls.is_none() {
             self.tls = Some(default_tls()?);
         }
-        let tls = self.tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
+        let offered: &[&str] = match self.target.wire {
+            WireChoice::Http => &["h2", "http/1.1"],
+            WireChoice::Http2 => &["h2"],
+            WireChoice::Native => &["polywire/1"],
+            WireChoice::WebSocket => &["http/1.1"],
+        };
+        let tls = self.tls.map(|tls| tls.alpn(offered.iter().copied()));
+        let tls = tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
         let config = Config::with(
             self.options.limits.clone(),
             self.options.accepts,
@@ -574,24 +604,48 @@ impl Inner {
                 let stream = connect_tcp(endpoints).await.map_err(refused)?;
                 prepare_tcp(&stream).map_err(refused)?;
                 match &self.tls {
-                    None => self.drive(stream),
+                    None => self.drive(stream, self.client_wire(None)),
                     Some(tls) => {
                         let host = self.target.host();
                         let stream =
                             tls.connect(host, stream).await.map_err(|e| unavailable(&self.target, &e.to_string()))?;
-                        self.drive(stream);
+                        let wire = self.client_wire(stream.alpn());
+                        self.drive(stream, wire);
                     }
                 }
             }
-            Place::Unix(path) => self.drive(UnixStream::connect(path).await.map_err(refused)?),
-            Place::Memory(target) => self.drive(target.connect().map_err(refused)?),
+            Place::Unix(path) => {
+                let stream = UnixStream::connect(path).await.map_err(refused)?;
+                self.drive(stream, self.client_wire(None));
+            }
+            Place::Memory(target) => self.drive(target.connect().map_err(refused)?, self.client_wire(None)),
         }
         Ok(())
     }
 
-    fn drive<T: Transport>(self: &Arc<Self>, transport: T) {
+    /// What a new connection speaks, with what was agreed on under TLS.
+    fn client_wire(&self, alpn: Option<&[u8]>) -> ClientWire {
+        match self.target.wire {
+            WireChoice::Http if alpn == Some(b"h2") => ClientWire::Http2,
+            WireChoice::Http => ClientWire::Http1,
+            WireChoice::Http2 => ClientWire::Http2,
+            WireChoice::Native => ClientWire::Native,
+            WireChoice::WebSocket => ClientWire::WebSocket {
+                scheme: if self.tls.is_some() { "https" } else { "http" },
+                authority: self.authority().to_owned(),
+                path: self.target.path.clone(),
+                nonce: (u128::from(random()) << 64 | u128::from(random())).to_ne_bytes(),
+            },
+        }
+    }
+
+    fn drive<T: Transport>(self: &Arc<Self>, transport: T, wire: ClientWire) {
         let link = Link::new();
-        let connection = Connection::new(Role::Client, &self.config, now(), crate::server::seed(next_channel()));
+        let seed = match wire {
+            ClientWire::WebSocket { .. } => random(),
+            _ => crate::server::seed(next_channel()),
+        };
+        let connection = Connection::connect(&wire, &self.config, now(), seed);
         let calls = ClientCalls::new(Arc::downgrade(self), Arc::clone(&link));
         let inbox = Arc::clone(&link.inbox);
         tokio::spawn(Driver::new(transport, connection, calls, inbox));
@@ -669,6 +723,12 @@ fn unavailable(target: &Target, reason: &str) -> Status {
 
 fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// A number that is hard to guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(next_channel())
 }
 
 /// Numbers channels and connections, to spread their timers.

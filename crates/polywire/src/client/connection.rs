@@ -309,7 +309,11 @@ impl Calls for ClientCalls {
             Event::Closed { error } => {
                 self.error = error.map(|error| Status::unavailable(format!("the connection ended: {error}")));
             }
-            Event::Cancelled { .. } | Event::HalfClosed { .. } | Event::Request { .. } | Event::Started { .. } => {}
+            Event::Cancelled { .. }
+            | Event::HalfClosed { .. }
+            | Event::Request { .. }
+            | Event::Started { .. }
+            | Event::Tunnel { .. } => {}
         }
     }
 

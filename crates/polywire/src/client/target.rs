@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub(crate) wire: WireChoice,
     /// How calls are written.
     pub(crate) protocol: Protocol,
+    /// Where a WebSocket is opened.
+    pub(crate) path: String,
 }
 
 /// Which wire a target asks for.
@@ -49,7 +51,7 @@ pub struct InvalidTarget {
 impl Target {
     /// A place that is reached by gRPC over HTTP/2 without TLS.
     pub(crate) fn new(place: Place, authority: String) -> Self {
-        Self { place, authority, tls: false, wire: WireChoice::Http2, protocol: Protocol::Grpc }
+        Self { place, authority, tls: false, wire: WireChoice::Http2, protocol: Protocol::Grpc, path: "/".to_owned() }
     }
 
     /// Reads a target as gRPC's naming page describes it: `dns:///host:port` (also without the scheme), `unix:path`,
@@ -81,7 +83,9 @@ impl Target {
             },
         };
         let target = Self::parse_place(&place).map_err(|error| invalid(error.reason))?;
-        Ok(Self { wire, protocol, ..target })
+        let behind = text.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
+        let path = behind.map_or_else(|| "/".to_owned(), |(_, path)| format!("/{path}"));
+        Ok(Self { wire, protocol, path, ..target })
     }
 
     fn parse_place(text: &str) -> Result<Self, InvalidTarget> {

@@ -16,13 +16,14 @@ use polywire_core::{
 };
 use polywire_engine::{
     CallKey, Connection, Event,
-    wire::{Headers, Reason},
+    wire::{Headers, Reason, websocket::Begin},
 };
 use tokio::task::AbortHandle;
 
 use super::{
     listener::{Registered, Shared},
     router::Route,
+    tunnel,
 };
 use crate::{context, driver::Calls, http, inbox::Inbox};
 
@@ -38,6 +39,8 @@ pub(crate) enum Command {
     Look(CallKey),
     /// The handler of an ordinary HTTP request has ended.
     Respond(CallKey, Box<http::Response>),
+    /// What ran inside a stream has ended.
+    TunnelEnded(CallKey),
 }
 
 /// How a handler ended.
@@ -96,7 +99,7 @@ impl ServerCalls {
         let shared = Arc::clone(&self.shared);
         let route = match shared.router.find(&head.path) {
             Ok(route) => Arc::clone(route),
-            Err(status) => return refuse(connection, key, &status),
+            Err(status) => return connection.finish_unknown(key, &status),
         };
         if let Some(response) = misfit(route.method(), &head) {
             let (status, fields, body) = response.into_parts(false);
@@ -165,6 +168,34 @@ impl ServerCalls {
                 self.run(connection, key, route, head, deadline, Incoming::one(message), None);
             }
         }
+    }
+
+    /// A stream goes on as a WebSocket, which is a connection of its own.
+    fn tunnel(&mut self, key: CallKey, begin: Begin) {
+        if !self.shared.counters.enter(self.shared.options.calls_max) {
+            let _ = self.inbox.push(Command::TunnelEnded(key));
+            return;
+        }
+        let window = self.shared.config.limits().window_bytes as usize;
+        let incoming = Arc::new(IncomingQueue::new(self.waker(key), RELEASE_BYTES_MIN.min(window / 4)));
+        let outgoing = Arc::new(OutgoingQueue::new(self.waker(key)));
+        let (ours, theirs) = tokio::io::duplex(tunnel::PIPE_BYTES);
+        self.shared.drive_websocket(theirs, begin, Arc::clone(&self.peer));
+        let inbox = Arc::clone(&self.inbox);
+        let (requests, responses) = (Arc::clone(&incoming), Arc::clone(&outgoing));
+        let task = tokio::spawn(async move {
+            tunnel::run(ours, &requests, &responses).await;
+            let _ = inbox.push(Command::TunnelEnded(key));
+        });
+        let task = Some(task.abort_handle());
+        self.insert(key, State::Running { incoming: Some(incoming), outgoing: Some(outgoing), task });
+    }
+
+    fn tunnel_ended(&mut self, connection: &mut Connection, key: CallKey) {
+        if let Some(Slot { state: State::Running { outgoing: Some(outgoing), .. }, .. }) = self.remove(key) {
+            send_queued(connection, key, &outgoing, &mut self.chunks);
+        }
+        refuse(connection, key, &Status::ok());
     }
 
     /// An ordinary HTTP request has begun.
@@ -353,6 +384,7 @@ impl Calls for ServerCalls {
         match event {
             Event::Started { key, head, deadline, last } => self.started(connection, key, head, deadline, last),
             Event::Message { key, message, last } => self.message(connection, key, message, last),
+            Event::Tunnel { key, begin } => self.tunnel(key, *begin),
             Event::Request { key, headers, last } => self.requested(connection, key, headers, last),
             Event::HalfClosed { key } => self.half_closed(connection, key),
             Event::Cancelled { key, status } => self.stop(key, &status),
@@ -374,6 +406,7 @@ impl Calls for ServerCalls {
                 }
             }
             Command::Look(key) => self.look(connection, key),
+            Command::TunnelEnded(key) => self.tunnel_ended(connection, key),
             Command::Respond(key, response) => self.respond_http(connection, key, *response),
         }
     }

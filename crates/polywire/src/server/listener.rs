@@ -13,7 +13,7 @@ use std::{
 };
 
 use polywire_core::{Address, Peer};
-use polywire_engine::{Config, Connection, wire::Role};
+use polywire_engine::{Config, Connection, wire::websocket::Begin};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -105,10 +105,29 @@ impl Shared {
 
     /// Gives a transport its driver, a task that ends with the connection.
     fn drive<T: Transport>(self: &Arc<Self>, transport: T, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
-        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let inbox = Inbox::new();
         let now = tokio::time::Instant::now().into_std();
-        let connection = Connection::new(Role::Server, &self.config, now, seed(id));
+        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::accept(&self.config, now, seed(id));
+        self.drive_connection(transport, connection, id, Arc::new(peer), permit);
+    }
+
+    /// A WebSocket that came inside a stream of another connection.
+    pub(super) fn drive_websocket<T: Transport>(self: &Arc<Self>, transport: T, begin: Begin, peer: Arc<Peer>) {
+        let now = tokio::time::Instant::now().into_std();
+        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::websocket(begin, &self.config, now, seed(id));
+        self.drive_connection(transport, connection, id, peer, None);
+    }
+
+    fn drive_connection<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        connection: Connection,
+        id: u64,
+        peer: Arc<Peer>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
+        let inbox = Inbox::new();
         self.lock().insert(id, Arc::clone(&inbox));
         match *self.phase.borrow() {
             Phase::Serving => {}
@@ -116,7 +135,7 @@ impl Shared {
             Phase::Closed => drop(inbox.push(Command::Close)),
         }
         let registered = Registered { shared: Arc::clone(self), id, _permit: permit };
-        let calls = ServerCalls::new(Arc::clone(self), Arc::clone(&inbox), Arc::new(peer), registered);
+        let calls = ServerCalls::new(Arc::clone(self), Arc::clone(&inbox), peer, registered);
         // The driver is the task itself: a future around it would double the memory of an idle connection.
         tokio::spawn(Driver::new(transport, connection, calls, inbox));
     }

@@ -3,11 +3,16 @@
 mod calls;
 mod listener;
 mod router;
+mod tunnel;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
-use polywire_engine::{Config, ConfigParts, Limits, protocol::rest::Routes};
+use polywire_engine::{
+    Config, ConfigParts, Limits,
+    protocol::rest::Routes,
+    wire::websocket::handshake::{Origins, Policy},
+};
 
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
@@ -18,6 +23,7 @@ pub(crate) use self::{
 use crate::{
     any, http,
     message::undo,
+    openapi,
     reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
@@ -35,6 +41,7 @@ pub struct Server {
     options: Options,
     tls: Option<ServerTls>,
     reflection: bool,
+    openapi: bool,
 }
 
 /// What holds for every call of a server.
@@ -48,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) handshake_timeout: Duration,
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
+    pub(crate) origins: Origins,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -78,9 +86,11 @@ impl Server {
                 handshake_timeout: HANDSHAKE_TIMEOUT,
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
+                origins: Origins::Same,
             },
             tls: None,
             reflection: false,
+            openapi: false,
         }
     }
 
@@ -110,11 +120,28 @@ impl Server {
         self
     }
 
+    /// Sets which pages may open a WebSocket. Default: those that come from the same host and port. Clients that are no
+    /// browsers name no page and are let in.
+    #[must_use]
+    pub fn websocket_origins(mut self, origins: Origins) -> Self {
+        self.options.origins = origins;
+        self
+    }
+
     /// Tells clients about all services, also those that are added later, by [reflection](crate::reflection) in both of its
     /// versions.
     #[must_use]
     pub fn with_reflection(mut self) -> Self {
         self.reflection = true;
+        self
+    }
+
+    /// Describes all services, also those that are added later, for plain HTTP: `/openapi.json` is an
+    /// [OpenAPI](crate::openapi) document, `/docs` a page to read it and to try calls. Anybody who reaches the server can read both;
+    /// interceptors see calls only.
+    #[must_use]
+    pub fn with_openapi(mut self) -> Self {
+        self.openapi = true;
         self
     }
 
@@ -201,17 +228,21 @@ impl Server {
     /// # Errors
     /// When the limits contradict one another or the TLS configuration does not work.
     pub fn start(mut self) -> Result<Bound, ListenError> {
+        if self.openapi {
+            openapi::add_to(&mut self.http, &self.services);
+        }
         if self.reflection {
             reflection::add_to(&mut self.services);
         }
         self.options.limits.validate().map_err(|error| ListenError::Limits(error.to_string()))?;
         let config = Config::with(
-            self.options.limits.clone(),
+            Limits { connect_protocol: true, ..self.options.limits.clone() },
             self.options.accepts,
             ConfigParts {
                 decompress: Some(undo),
                 detail_json: Some(any::detail_any_json),
                 routes: Some(routes(&self.services)?),
+                websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);

@@ -1,5 +1,7 @@
 //! Comments of `.proto` files as Rust doc comments.
 
+use crate::comments::trimmed_lines;
+
 /// A comment as Markdown that rustdoc takes as it was meant: no line of it becomes a test, a link that leads nowhere or
 /// an HTML tag.
 pub(super) fn markdown(comment: &str) -> Vec<String> {
@@ -64,21 +66,6 @@ fn close(lines: &mut Vec<String>) {
     if blank == 0 {
         lines.push(String::new());
     }
-}
-
-/// The lines without what all have in front (one space, as in `// text`), without spaces behind, without blank lines
-/// around them.
-fn trimmed_lines(comment: &str) -> Vec<&str> {
-    let lines: Vec<&str> = comment.lines().map(str::trim_end).collect();
-    let one_space = lines.iter().all(|line| line.is_empty() || line.starts_with(' '));
-    let mut lines: Vec<&str> =
-        lines.into_iter().map(|line| if one_space { line.strip_prefix(' ').unwrap_or(line) } else { line }).collect();
-    while lines.last().is_some_and(|line| line.is_empty()) {
-        lines.pop();
-    }
-    let blank = lines.iter().take_while(|line| line.is_empty()).count();
-    lines.drain(..blank);
-    lines
 }
 
 fn without_indent(line: &str) -> &str {

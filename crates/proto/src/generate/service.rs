@@ -7,6 +7,7 @@ use buffa_descriptor::generated::descriptor::method_options::IdempotencyLevel;
 
 use super::{
     Options, docs,
+    http_rule::{self, RulePlan},
     names::{MethodNames, ServiceNames, path},
     tree,
 };
@@ -36,6 +37,7 @@ struct MethodPlan {
     shape: Shape,
     idempotency: IdempotencyLevel,
     owned: bool,
+    http: Vec<RulePlan>,
     request: MessagePaths,
     response: MessagePaths,
 }
@@ -59,6 +61,7 @@ impl ServicePlan {
     pub(super) fn new(
         context: &CodeGenContext<'_>,
         options: &Options,
+        types: &http_rule::Types<'_>,
         file: &FileDescriptorProto,
         index: usize,
         taken: &mut BTreeSet<String>,
@@ -92,6 +95,7 @@ impl ServicePlan {
                     .and_then(|options| options.idempotency_level)
                     .unwrap_or(IdempotencyLevel::IDEMPOTENCY_UNKNOWN),
                 owned: options.is_owned(&path),
+                http: http_rule::plan(types, file.name.as_deref().unwrap_or_default(), &path, method)?,
                 request: paths(&method.input_type)?,
                 response: paths(&method.output_type)?,
                 path,
@@ -107,17 +111,28 @@ impl ServicePlan {
         })
     }
 
+    /// Its full name.
+    pub(super) fn full_name(&self) -> &str {
+        &self.full_name
+    }
+
     /// The full names of its methods.
     pub(super) fn method_paths(&self) -> impl Iterator<Item = &str> {
         self.methods.iter().map(|method| method.path.as_str())
     }
 
-    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`.
-    pub(super) fn emit(&self) -> String {
+    /// The HTTP rules of each method.
+    pub(super) fn http_rules(&self) -> impl Iterator<Item = (&str, &[RulePlan])> {
+        self.methods.iter().map(|method| (method.path.as_str(), method.http.as_slice()))
+    }
+
+    /// The whole code of the service. It stands at the root of its package, beside the module `__polywire`, where it is the
+    /// one at `index`.
+    pub(super) fn emit(&self, index: usize) -> String {
         let mut code = String::new();
         self.emit_methods(&mut code).expect("writing to a string does not fail");
         self.emit_trait(&mut code).expect("writing to a string does not fail");
-        self.emit_server(&mut code).expect("writing to a string does not fail");
+        self.emit_server(index, &mut code).expect("writing to a string does not fail");
         self.emit_client(&mut code).expect("writing to a string does not fail");
         code
     }
@@ -132,13 +147,18 @@ impl ServicePlan {
         for method in methods {
             writeln!(
                 code,
-                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){},",
+                "        ::polywire::Method::new({:?}, ::polywire::MethodKind::{}){}{},",
                 method.path,
                 method.shape.kind(),
                 match method.idempotency {
                     IdempotencyLevel::IDEMPOTENCY_UNKNOWN => "",
                     IdempotencyLevel::IDEMPOTENT => ".with_idempotency(::polywire::Idempotency::Idempotent)",
                     IdempotencyLevel::NO_SIDE_EFFECTS => ".with_idempotency(::polywire::Idempotency::NoSideEffects)",
+                },
+                if method.http.is_empty() {
+                    String::new()
+                } else {
+                    format!(".with_http(&super::__polywire::http::{})", http_rule::static_name(&method.path))
                 }
             )?;
         }
@@ -211,7 +231,7 @@ impl ServicePlan {
         writeln!(code, "}}")
     }
 
-    fn emit_server(&self, code: &mut String) -> std::fmt::Result {
+    fn emit_server(&self, index: usize, code: &mut String) -> std::fmt::Result {
         let Self { full_name, register, names, methods, .. } = self;
         let module = super::names::ident(&names.methods);
         let (service, server) = (&names.service, &names.server);
@@ -248,6 +268,10 @@ impl<S: {service}> ::polywire::Service for {server}<S> {{
 
     fn descriptors(&self) -> &'static [u8] {{
         self::__polywire::DESCRIPTORS
+    }}
+
+    fn openapi(&self) -> &'static str {{
+        self::__polywire::OPENAPI[{index}]
     }}
 
     fn call<'a>(

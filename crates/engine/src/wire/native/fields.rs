@@ -198,12 +198,10 @@ impl Answer {
                 tag::COMPRESSION => answer.compression = Some(number(value)?),
                 tag::CODE => answer.code = Some(number(value)?),
                 tag::STATUS_MESSAGE => answer.message = String::from_utf8_lossy(value).into_owned(),
-                tag::DETAIL => {
-                    if answer.details.len() < DETAILS_MAX {
-                        let (type_url, value) = pair(value)?;
-                        let type_url = String::from_utf8_lossy(type_url).into_owned();
-                        answer.details.push(Detail { type_url, value: Bytes::copy_from_slice(value) });
-                    }
+                tag::DETAIL if answer.details.len() < DETAILS_MAX => {
+                    let (type_url, value) = pair(value)?;
+                    let type_url = String::from_utf8_lossy(type_url).into_owned();
+                    answer.details.push(Detail { type_url, value: Bytes::copy_from_slice(value) });
                 }
                 tag::UNPROCESSED => answer.unprocessed = true,
                 _ => {}

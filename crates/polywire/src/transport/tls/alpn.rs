@@ -3,7 +3,7 @@ use std::fmt;
 /// What a peer is taken to speak that chose nothing by ALPN.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
-/// The protocols offered by ALPN (RFC 7301), the preferred one first. By default only `h2`.
+/// The protocols offered by ALPN (RFC 7301), the preferred one first. A client's default is `h2` alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Alpn(Vec<Vec<u8>>);
 
@@ -14,6 +14,11 @@ impl Default for Alpn {
 }
 
 impl Alpn {
+    /// What a server of ours speaks, the one it likes best first.
+    pub(super) fn of_server() -> Self {
+        Self::new(["polywire/1", "h2", "http/1.1"])
+    }
+
     pub(super) fn new<P: Into<Vec<u8>>>(protocols: impl IntoIterator<Item = P>) -> Self {
         Self(protocols.into_iter().map(Into::into).collect())
     }

@@ -51,7 +51,7 @@ impl ServerTls {
         Self {
             certificate,
             clients: ClientCertificates::None,
-            alpn: Alpn::default(),
+            alpn: Alpn::of_server(),
             version_min: TlsVersion::Tls12,
             reload_interval: RELOAD_INTERVAL,
         }

@@ -70,6 +70,10 @@ impl<S: SwitchesService> ::polywire::Service for SwitchesServer<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -116,6 +120,9 @@ impl SwitchesClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 1] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 }

@@ -27,8 +27,20 @@ pub mod deep {
 }
 
 #[allow(dead_code, deprecated, elided_lifetimes_in_paths, missing_copy_implementations, missing_debug_implementations, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, single_use_lifetimes, trivial_casts, trivial_numeric_casts, unreachable_pub, unused_imports, unused_lifetimes, unused_mut, unused_qualifications, unused_results, unused_variables, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction, rustdoc::all)]
+pub mod google {
+    pub mod api {
+        include!("google.api.rs");
+    }
+}
+
+#[allow(dead_code, deprecated, elided_lifetimes_in_paths, missing_copy_implementations, missing_debug_implementations, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, single_use_lifetimes, trivial_casts, trivial_numeric_casts, unreachable_pub, unused_imports, unused_lifetimes, unused_mut, unused_qualifications, unused_results, unused_variables, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction, rustdoc::all)]
 pub mod names {
     include!("names.rs");
+}
+
+#[allow(dead_code, deprecated, elided_lifetimes_in_paths, missing_copy_implementations, missing_debug_implementations, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, single_use_lifetimes, trivial_casts, trivial_numeric_casts, unreachable_pub, unused_imports, unused_lifetimes, unused_mut, unused_qualifications, unused_results, unused_variables, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction, rustdoc::all)]
+pub mod rest {
+    include!("rest.rs");
 }
 
 #[allow(dead_code, deprecated, elided_lifetimes_in_paths, missing_copy_implementations, missing_debug_implementations, missing_docs, non_camel_case_types, non_snake_case, non_upper_case_globals, single_use_lifetimes, trivial_casts, trivial_numeric_casts, unreachable_pub, unused_imports, unused_lifetimes, unused_mut, unused_qualifications, unused_results, unused_variables, clippy::all, clippy::nursery, clippy::pedantic, clippy::restriction, rustdoc::all)]
@@ -44,6 +56,6 @@ pub mod __polywire_register {
     /// Makes the messages of all these packages known, once, so that an `Any` that holds one has its JSON.
     pub fn types() {
         static ONCE: ::std::sync::Once = ::std::sync::Once::new();
-        ONCE.call_once(|| ::polywire::codegen::register_types(&[super::__package::__buffa::register_types, super::common::v1::__buffa::register_types, super::deep::r#type::r#match::__buffa::register_types, super::names::__buffa::register_types, super::shop::v1::__buffa::register_types]));
+        ONCE.call_once(|| ::polywire::codegen::register_types(&[super::__package::__buffa::register_types, super::common::v1::__buffa::register_types, super::deep::r#type::r#match::__buffa::register_types, super::google::api::__buffa::register_types, super::names::__buffa::register_types, super::rest::__buffa::register_types, super::shop::v1::__buffa::register_types]));
     }
 }

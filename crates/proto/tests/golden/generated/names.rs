@@ -68,6 +68,10 @@ impl<S: Status2Service> ::polywire::Service for Status2Server<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -367,6 +371,10 @@ impl<S: ShopService> ::polywire::Service for ShopServer<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[1]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -600,6 +608,10 @@ impl<S: ShopService_> ::polywire::Service for ShopServer_<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[2]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -698,6 +710,10 @@ impl<S: NothingService> ::polywire::Service for NothingServer<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[3]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -733,6 +749,9 @@ impl NothingClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 4] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
 }

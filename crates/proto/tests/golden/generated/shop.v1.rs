@@ -2,7 +2,7 @@
 pub mod orders_methods {
     /// All of them, in the order of the `.proto` file.
     pub static METHODS: [::polywire::Method; 6] = [
-        ::polywire::Method::new("/shop.v1.Orders/Create", ::polywire::MethodKind::Unary),
+        ::polywire::Method::new("/shop.v1.Orders/Create", ::polywire::MethodKind::Unary).with_http(&super::__polywire::http::RULES_shop__v1__Orders__Create),
         ::polywire::Method::new("/shop.v1.Orders/Find", ::polywire::MethodKind::Unary).with_idempotency(::polywire::Idempotency::NoSideEffects),
         ::polywire::Method::new("/shop.v1.Orders/Watch", ::polywire::MethodKind::ServerStreaming),
         ::polywire::Method::new("/shop.v1.Orders/Import", ::polywire::MethodKind::ClientStreaming),
@@ -174,6 +174,10 @@ impl<S: OrdersService> ::polywire::Service for OrdersServer<S> {
         self::__polywire::DESCRIPTORS
     }
 
+    fn openapi(&self) -> &'static str {
+        self::__polywire::OPENAPI[0]
+    }
+
     fn call<'a>(
         &'a self,
         method: usize,
@@ -294,6 +298,78 @@ impl OrdersClient {
 
 #[doc(hidden)]
 pub mod __polywire {
+    /// What can be called of each service over plain HTTP, in the words of OpenAPI.
+    pub static OPENAPI: [&str; 1] = ["…"];
+
     /// The files of this package and all they import, as a `google.protobuf.FileDescriptorSet`.
     pub static DESCRIPTORS: &[u8] = b"…";
+
+    /// How the methods of this package are reached as REST.
+    pub mod http {
+        use ::polywire::http_rule::{Body, Cardinality, EnumValue, Field, FieldKind, HttpRule, MessageFields};
+
+        /// `/shop.v1.Orders/Create`
+        pub static RULES_shop__v1__Orders__Create: [HttpRule; 1] = [
+            HttpRule {
+                verb: "POST",
+                template: "/v1/orders",
+                body: Body::All,
+                response_body: ::core::option::Option::None,
+                request: &MESSAGE_shop__v1__CreateRequest,
+                response: "shop.v1.Order",
+            },
+        ];
+
+        static MESSAGE_common__v1__Money: MessageFields = MessageFields {
+            name: "common.v1.Money",
+            fields: &[
+                Field { name: "currency", json_name: "currency", kind: FieldKind::String, cardinality: Cardinality::One },
+                Field { name: "units", json_name: "units", kind: FieldKind::Int64, cardinality: Cardinality::One },
+            ],
+        };
+
+        static MESSAGE_shop__v1__CreateRequest: MessageFields = MessageFields {
+            name: "shop.v1.CreateRequest",
+            fields: &[
+                Field { name: "order", json_name: "order", kind: FieldKind::Message(&MESSAGE_shop__v1__Order), cardinality: Cardinality::One },
+            ],
+        };
+
+        static MESSAGE_shop__v1__Order: MessageFields = MessageFields {
+            name: "shop.v1.Order",
+            fields: &[
+                Field { name: "id", json_name: "id", kind: FieldKind::String, cardinality: Cardinality::One },
+                Field { name: "lines", json_name: "lines", kind: FieldKind::Message(&MESSAGE_shop__v1__Order__Line), cardinality: Cardinality::Repeated },
+                Field { name: "total", json_name: "total", kind: FieldKind::Message(&MESSAGE_common__v1__Money), cardinality: Cardinality::One },
+                Field { name: "at", json_name: "at", kind: FieldKind::Timestamp, cardinality: Cardinality::One },
+                Field { name: "state", json_name: "state", kind: FieldKind::Enum(&ENUM_shop__v1__State), cardinality: Cardinality::One },
+                Field { name: "card", json_name: "card", kind: FieldKind::String, cardinality: Cardinality::One },
+                Field { name: "invoice", json_name: "invoice", kind: FieldKind::Message(&MESSAGE_shop__v1__Order__Invoice), cardinality: Cardinality::One },
+                Field { name: "labels", json_name: "labels", kind: FieldKind::String, cardinality: Cardinality::Map },
+                Field { name: "picture", json_name: "picture", kind: FieldKind::Bytes, cardinality: Cardinality::One },
+                Field { name: "note", json_name: "note", kind: FieldKind::String, cardinality: Cardinality::One },
+            ],
+        };
+
+        static MESSAGE_shop__v1__Order__Invoice: MessageFields = MessageFields {
+            name: "shop.v1.Order.Invoice",
+            fields: &[
+                Field { name: "to", json_name: "to", kind: FieldKind::String, cardinality: Cardinality::One },
+            ],
+        };
+
+        static MESSAGE_shop__v1__Order__Line: MessageFields = MessageFields {
+            name: "shop.v1.Order.Line",
+            fields: &[
+                Field { name: "sku", json_name: "sku", kind: FieldKind::String, cardinality: Cardinality::One },
+                Field { name: "quantity", json_name: "quantity", kind: FieldKind::Uint32, cardinality: Cardinality::One },
+            ],
+        };
+
+        static ENUM_shop__v1__State: [EnumValue; 3] = [
+            EnumValue { name: "STATE_UNSPECIFIED", number: 0 },
+            EnumValue { name: "STATE_OPEN", number: 1 },
+            EnumValue { name: "STATE_CANCELLED", number: 2 },
+        ];
+    }
 }
