@@ -412,8 +412,8 @@ impl Connection {
 
     /// Server: ends a call at whose path nobody answers.
     pub fn finish_unknown(&mut self, key: CallKey, status: &Status) {
-        match &mut self.kind {
-            Kind::Http(http) => http.note_unknown_path(key),
+        if let Kind::Http(http) = &mut self.kind {
+            http.note_unknown_path(key);
         }
         self.finish(key, status, &Metadata::new(), &Metadata::new());
     }

@@ -57,7 +57,7 @@ pub(crate) fn malformed(error: &buffa::DecodeError) -> Status {
 }
 
 /// How messages are compressed, and from which length on that is worth it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Compress {
     pub(crate) with: Compression,
     pub(crate) bytes_min: usize,

@@ -24,18 +24,19 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 11] = [
-    "frames",
-    "hpack_decode",
-    "hpack_round_trip",
+const TARGETS: &[&str] = &[
+    "compression",
     "connection",
     "detect",
     "envelope",
+    "frames",
     "grpc_headers",
+    "hpack_decode",
+    "hpack_round_trip",
     "http1",
-    "websocket",
     "json_text",
-    "compression",
+    "rest_template",
+    "websocket",
 ];
 
 /// What cargo-fuzz passes, but for the sanitizers, which want a nightly compiler.

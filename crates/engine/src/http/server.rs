@@ -273,8 +273,8 @@ impl Http {
         let Some(mut call) = self.remove(key) else { return };
         if let Some(rest) = &mut call.rest {
             if call.phase == Phase::ExpectHead {
-                let output = rest.answer.leading(leading);
-                self.write_rest(key, output, false);
+                // Not sent yet: an error decides the status of the response.
+                rest.answer.extend_leading(leading);
             }
             if !status.is_ok() && rest.answer.is_begun() && rest.answer.ends_in_silence() {
                 return self.wire.reset(key, Reason::INTERNAL_ERROR);
@@ -317,15 +317,8 @@ impl Http {
                 let identity = Compression::Identity;
                 let unknown_path = call.rare.is_some_and(|rare| rare.unknown_path);
                 let http_status = if unknown_path { 404 } else { connect::http_status(status.code()) };
-                let head = connect::unary_response(
-                    http_status,
-                    Codec::Json,
-                    identity,
-                    accepts,
-                    body.len(),
-                    leading,
-                    trailing,
-                );
+                let head =
+                    connect::unary_response(http_status, Codec::Json, identity, accepts, body.len(), leading, trailing);
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
