@@ -13,6 +13,7 @@ mod peers;
 mod process;
 mod skips;
 mod table;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -37,6 +38,8 @@ enum Suite {
     H2specd(h2spec::ClientOptions),
     /// HTTP/1.1 servers: requests that two readers could understand differently, and slow clients
     Http1(http1::Options),
+    /// WebSocket: Autobahn|Testsuite against our server and our client, and our own cases
+    Websocket(websocket::Options),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
 }
@@ -50,6 +53,7 @@ async fn main() -> ExitCode {
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
             Suite::Http1(options) => http1::run(options).await,
+            Suite::Websocket(options) => websocket::run(options).await,
             Suite::Interop(options) => interop::run(options).await,
         }
     };
