@@ -494,7 +494,7 @@ def decode_frame(data: bytes, at: int, payload_max: int) -> Optional[Tuple[Frame
     except IndexError:
         return None
     if length > payload_max:
-        raise Violation(f"a frame of {length} bytes, {payload_max} are allowed", GoAway.LIMIT)
+        raise Violation(f"a frame of {length} bytes, {payload_max} are allowed")
     if len(data) < start + length:
         return None
     return Frame(first & 0x0F, first & 0xF0, stream, bytes(data[start : start + length])), start + length
@@ -714,9 +714,11 @@ class _Connection:
 
     def half_close(self, stream: _Stream) -> None:
         with self._lock:
-            self._open(stream)
-            if stream.end is None and not stream.half_closed:
-                self._write(encode_frame(Kind.END, stream=stream.number))
+            if not stream.half_closed and stream.end is None:
+                if stream.number:
+                    self._write(encode_frame(Kind.END, stream=stream.number))
+                else:
+                    self._open(stream, LAST)
             stream.half_closed = True
 
     def receive(self, stream: _Stream) -> Optional[bytes]:
@@ -815,13 +817,13 @@ class _Connection:
                 return
         (condition or self._sendable).wait(timeout)
 
-    def _open(self, stream: _Stream) -> None:
+    def _open(self, stream: _Stream, flags: int = 0) -> None:
         """Opens a call that has no message yet."""
         if stream.number or stream.end is not None:
             return
         self._wait_to_send(stream, True, False)
         payload, fields = self._opening(stream)
-        self._write(encode_frame(Kind.OPEN, fields, stream.number, payload))
+        self._write(encode_frame(Kind.OPEN, flags | fields, stream.number, payload))
 
     def _opening(self, stream: _Stream) -> Tuple[bytes, int]:
         """Gives the stream its number; what the payload of its first frame begins with, and the flag for it."""
@@ -1091,8 +1093,9 @@ class _Connection:
             raise Violation("a second HELLO, or one on a stream")
         # The name, and what later versions say, need not be numbers.
         says = {tag: decode_number(value) for tag, value in decode_fields(frame.payload) if tag < HelloTag.NAME}
-        if says.get(HelloTag.VERSION) != VERSION:
-            raise Violation(f"it speaks version {says.get(HelloTag.VERSION)}, we speak {VERSION}")
+        version = says.get(HelloTag.VERSION, VERSION)
+        if version != VERSION:
+            raise Violation(f"it speaks version {version}, we speak {VERSION}")
         self._hello = says
         before = dict(self._says)
         for tag, least in DEFAULT_HELLO.items():
