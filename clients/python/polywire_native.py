@@ -439,6 +439,8 @@ DEFAULT_HELLO = {
 """What holds before the server's HELLO. It may only say more (but for STREAMS_MAX), so one can speak at once."""
 
 COMPRESSIONS = {"identity": 0, "gzip": 1, "deflate": 2}
+COMPRESSION_MAX = 5
+"""The protocol knows more than we do; nobody should send us those."""
 ACCEPTS = sum(1 << number for number in COMPRESSIONS.values())
 
 
@@ -1065,15 +1067,18 @@ class _Connection:
     def _handle(self, frame: Frame) -> None:
         if frame.kind == Kind.HELLO:
             self._on_hello(frame)
-        elif frame.kind in (Kind.MESSAGE, Kind.HEADERS, Kind.END):
+        elif frame.kind == Kind.WINDOW and frame.stream == 0:
+            self._window = _widened(self._window, decode_number(frame.payload))
+            self._sendable.notify_all()
+        elif frame.kind in (Kind.MESSAGE, Kind.HEADERS, Kind.END, Kind.WINDOW):
             if frame.stream not in self._streams:
                 raise Violation(f"a frame for stream {frame.stream}, which is not open")
             if frame.kind == Kind.MESSAGE:
                 self._on_message(frame, self._streams[frame.stream])
+            elif frame.kind == Kind.WINDOW:
+                self._on_window(frame, self._streams[frame.stream])
             else:
                 self._on_fields(frame, self._streams[frame.stream])
-        elif frame.kind == Kind.WINDOW:
-            self._on_window(frame)
         elif frame.kind == Kind.PING:
             _expect_bytes(frame, 8)
             self._write(encode_frame(Kind.PONG, payload=frame.payload))
@@ -1174,11 +1179,11 @@ class _Connection:
             self._free_number(frame.stream)
 
     def _note_fields(self, stream: _Stream, data: bytes) -> _End:
-        """Keeps the leading metadata; returns how the call ends, if it does. What is no metadata ends the call."""
+        """Keeps the leading metadata; returns how the call ends, if it does. What concerns only the call ends only the call."""
         try:
             return self._read_fields(stream, data)
         except ValueError as error:
-            self._cancel(stream, Code.INTERNAL, f"the server sent metadata that is none: {error}")
+            self._cancel(stream, Code.INTERNAL, f"the server said something wrong about the call: {error}")
             return stream.end or _ended(Code.OK, "")
 
     def _read_fields(self, stream: _Stream, data: bytes) -> _End:
@@ -1191,6 +1196,8 @@ class _Connection:
                 leading.append(decode_metadata(value))
             elif tag == Tag.COMPRESSION:
                 stream.their_compression = decode_number(value)
+                if stream.their_compression > COMPRESSION_MAX:
+                    raise ValueError(f"compression {stream.their_compression} is unknown")
             elif tag == Tag.CODE:
                 number = decode_number(value)
                 code = Code(number) if number in Code.__members__.values() else Code.UNKNOWN
@@ -1206,15 +1213,11 @@ class _Connection:
             stream.leading = leading
         return _End(code, message, details, trailing, unprocessed)
 
-    def _on_window(self, frame: Frame) -> None:
+    def _on_window(self, frame: Frame, stream: Optional[_Stream]) -> None:
         count = decode_number(frame.payload)
-        if frame.stream == 0:
-            self._window = _widened(self._window, count)
-        else:
-            stream = self._streams.get(frame.stream)
-            if stream is not None:
-                stream.window = _widened(stream.window, count)
-        self._sendable.notify_all()
+        if stream is not None:
+            stream.window = _widened(stream.window, count)
+            self._sendable.notify_all()
 
     def _on_goaway(self, frame: Frame) -> None:
         try:
