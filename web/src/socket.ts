@@ -80,6 +80,8 @@ export class Socket {
   /** The latest connection; it may carry calls from the moment the WebSocket is open, before the server's hello. */
   #connection: Connection | undefined;
   #waiters: { resolve(connection: Connection): void; reject(error: ConnectError): void }[] = [];
+  /** Gives up the attempt that is under way. */
+  #abandonAttempt: (() => void) | undefined;
   #failures = 0;
   #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #isWatchingNetwork = false;
@@ -129,6 +131,7 @@ export class Socket {
     this.#watchNetwork(false);
     this.#enter({ name: "closed" });
     this.#rejectWaiters(closedByUs());
+    this.#abandonAttempt?.();
     const connections = [...this.#draining];
     if (this.#connection !== undefined) connections.push(this.#connection);
     this.#connection = undefined;
@@ -168,6 +171,7 @@ export class Socket {
       if (isOver) return;
       isOver = true;
       clearTimeout(timeout);
+      this.#abandonAttempt = undefined;
       connection?.handleClosed(reason);
       this.#lost(connection, reason);
     };
@@ -176,16 +180,16 @@ export class Socket {
       webSocket.close();
     }, connectTimeoutMs);
 
+    this.#abandonAttempt = () => {
+      over(CLOSED);
+      webSocket.close();
+    };
+
     webSocket.onopen = () => {
       if (isOver) return;
+      this.#abandonAttempt = undefined;
       if (webSocket.protocol !== SUBPROTOCOL) {
         over(`cannot connect to ${url}: the server does not speak ${SUBPROTOCOL}`);
-        webSocket.close();
-        return;
-      }
-      if (this.#state.name === "closed") {
-        isOver = true;
-        clearTimeout(timeout);
         webSocket.close();
         return;
       }

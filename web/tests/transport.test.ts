@@ -721,6 +721,27 @@ describe("the connection", () => {
   });
 });
 
+describe("closing", () => {
+  test("while the connection is being made leaves nothing behind", async () => {
+    const client = connected({ isMute: true });
+    const result = failure(client.unary({}));
+    transport.close();
+    expect(await result).toMatchObject({ code: Code.Canceled });
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("before the server's hello leaves nothing behind", async () => {
+    const client = connected({ isMute: true });
+    const result = failure(client.unary({}));
+    await settle();
+    transport.close();
+    expect(await result).toMatchObject({ code: Code.Canceled });
+    await settle();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+});
+
 describe("the address", () => {
   beforeEach(() => {
     connected({});

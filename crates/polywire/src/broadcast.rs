@@ -252,7 +252,7 @@ mod tests {
     fn subscriber(codec: Codec, compression: Compression) -> (Sender<StringValue>, Arc<OutgoingQueue>) {
         let queue = Arc::new(OutgoingQueue::new(Waker::noop().clone()));
         let outgoing = Outgoing::queue(Arc::clone(&queue));
-        (Sender::new(outgoing, codec, SendCompression::Fixed(compression)), queue)
+        (Sender::new(outgoing, codec, SendCompression::Fixed(compression.into())), queue)
     }
 
     fn taken(queue: &OutgoingQueue) -> Vec<Bytes> {
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(broadcast.send(&message), Ok(12));
         let first: Vec<_> = queues[..4].iter().map(|queue| taken(queue)).collect();
         for ((codec, compression), chunks) in forms.into_iter().zip(&first) {
-            assert_eq!(chunks[..], [enveloped(codec, compression, &message).unwrap()]);
+            assert_eq!(chunks[..], [enveloped(codec, compression.into(), &message).unwrap()]);
         }
         for (index, queue) in queues[4..].iter().enumerate() {
             // Not only equal: the same memory.

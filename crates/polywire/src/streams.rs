@@ -13,7 +13,7 @@ use polywire_core::{
     Codec, Compression, Incoming, IncomingQueue, Message, Metadata, Outgoing, OutgoingQueue, SlowConsumer, Status,
 };
 
-use crate::message::{AnyMessage, checked_len, decode, enveloped, malformed, open_envelope, plain};
+use crate::message::{AnyMessage, Compress, checked_len, decode, enveloped, malformed, open_envelope, plain};
 
 /// Sends the messages of a stream.
 ///
@@ -28,7 +28,7 @@ pub struct Sender<M> {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum SendCompression {
-    Fixed(Compression),
+    Fixed(Compress),
     Accepted(polywire_core::CompressionSet),
 }
 
@@ -65,16 +65,16 @@ impl<M: AnyMessage> Sender<M> {
 
     /// Sends if there is room now. Nearly every message goes this way, without anything kept over an await.
     fn try_send(&mut self, message: &M, compress: bool) -> Result<bool, Status> {
-        let compression = self.chosen_compression();
+        let how = self.how_compressed();
         let queue = self.stream()?;
-        let compression = if compress { compression } else { Compression::Identity };
-        if self.codec == Codec::Proto && compression == Compression::Identity {
+        let how = if compress { how } else { Compress::NOTHING };
+        if self.codec == Codec::Proto && how.with == Compression::Identity {
             let mut cache = SizeCache::new();
             let len = checked_len(message.compute_size(&mut cache) as usize)?;
             return queue.try_append(false, len, |out| message.write_to(&mut cache, out));
         }
-        let enveloped = enveloped(self.codec, compression, message)?;
-        let Message { bytes, compression } = open_envelope(enveloped, compression)?;
+        let enveloped = enveloped(self.codec, how, message)?;
+        let Message { bytes, compression } = open_envelope(enveloped, how.with)?;
         queue.try_append(compression != Compression::Identity, bytes.len(), |out| out.extend_from_slice(&bytes))
     }
 
@@ -103,7 +103,7 @@ impl<M: AnyMessage> Sender<M> {
 
     /// The message as this stream wants it.
     pub(crate) fn shared_form(&mut self, message: &M, forms: &Forms) -> Result<Bytes, Status> {
-        forms.of(self.codec, self.chosen_compression(), message)
+        forms.of(self.codec, self.how_compressed(), message)
     }
 
     pub(crate) fn try_send_enveloped(&self, enveloped: &Bytes) -> Result<bool, Status> {
@@ -129,15 +129,16 @@ impl<M: AnyMessage> Sender<M> {
         self.outgoing.as_queue().ok_or_else(|| Status::internal("this call has no stream to send to"))
     }
 
-    fn chosen_compression(&mut self) -> Compression {
+    fn how_compressed(&mut self) -> Compress {
         match self.compression {
-            SendCompression::Fixed(compression) => compression,
+            SendCompression::Fixed(how) => how,
             SendCompression::Accepted(accepts) => {
                 // The headers of the response go out with the first message: from then on it stays as it is.
                 let asked = self.outgoing.as_queue().and_then(|queue| queue.compression());
-                let compression = asked.filter(|&compression| accepts.contains(compression)).unwrap_or_default();
-                self.compression = SendCompression::Fixed(compression);
-                compression
+                let asked = asked.filter(|&compression| accepts.contains(compression)).unwrap_or_default();
+                let how = Compress::from(asked);
+                self.compression = SendCompression::Fixed(how);
+                how
             }
         }
     }
@@ -201,18 +202,18 @@ impl<M: fmt::Debug> fmt::Debug for SharedMessage<M> {
 #[derive(Default)]
 pub(crate) struct Forms {
     /// There are as many as codecs times compressions, and nearly always one.
-    made: Mutex<Vec<(Codec, Compression, Bytes)>>,
+    made: Mutex<Vec<(Codec, Compress, Bytes)>>,
 }
 
 impl Forms {
-    fn of<M: AnyMessage>(&self, codec: Codec, compression: Compression, message: &M) -> Result<Bytes, Status> {
+    fn of<M: AnyMessage>(&self, codec: Codec, how: Compress, message: &M) -> Result<Bytes, Status> {
         // Whoever comes while it is being made waits for it, which costs less than making it twice.
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, _, bytes)) = made.iter().find(|form| (form.0, form.1) == (codec, compression)) {
+        if let Some((_, _, bytes)) = made.iter().find(|form| (form.0, form.1) == (codec, how)) {
             return Ok(bytes.clone());
         }
-        let bytes = enveloped(codec, compression, message)?;
-        made.push((codec, compression, bytes.clone()));
+        let bytes = enveloped(codec, how, message)?;
+        made.push((codec, how, bytes.clone()));
         Ok(bytes)
     }
 }

@@ -13,6 +13,8 @@ use crate::process;
 /// Who plays a client or a server.
 #[derive(Copy, Clone, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum Peer {
+    /// As a client only: our program on @connectrpc/connect-node and connect-web
+    ConnectEs,
     /// grpc-go's test programs
     Go,
     /// grpc-java's test programs, from Maven Central
@@ -30,6 +32,7 @@ pub(crate) enum Peer {
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::ConnectEs => "connect-es",
             Self::Go => "go",
             Self::Java => "java",
             Self::Misbehaving => "misbehaving",
@@ -65,6 +68,7 @@ impl Workshop {
     /// Makes sure that a peer's programs are there. The error says why they are not.
     pub(crate) async fn install(&self, peer: Peer) -> Result<(), String> {
         match peer {
+            Peer::ConnectEs => self.install_connect_es().await,
             Peer::Go => self.install_go().await,
             Peer::Java => self.install_java().await,
             Peer::Misbehaving | Peer::Python => self.install_python().await,
@@ -114,6 +118,14 @@ impl Workshop {
         command
     }
 
+    /// Our client on connect-es, beside the packages that it needs.
+    pub(crate) fn connect_es(&self) -> Command {
+        let folder = self.folder.join("connect-es");
+        let mut command = process::command("node");
+        command.arg(folder.join("client.js")).arg(format!("--descriptors={}", folder.join(DESCRIPTORS).display()));
+        command
+    }
+
     /// A class of grpc-java's test programs; `first` is searched for files before anything else.
     pub(crate) fn java(&self, first: &Path, class: &str) -> Result<Command, String> {
         let mut command = self.virtual_machine(first)?;
@@ -148,6 +160,38 @@ impl Workshop {
         build.env("GOBIN", &stamp.folder).args(["install", CONNECT_SUITE]);
         succeed(build, INSTALL_LIMIT).await?;
         stamp.set()
+    }
+
+    /// Autobahn's program.
+    pub(crate) fn autobahn(&self) -> Command {
+        process::command(self.folder.join("autobahn/environment/bin/wstest"))
+    }
+
+    /// Makes sure that Autobahn|Testsuite is there, which wants a Python of a generation that is gone. `Ok(false)`: there is
+    /// none here.
+    pub(crate) async fn install_autobahn(&self) -> Result<bool, String> {
+        let requirements = self.source("autobahn").join("requirements.txt");
+        let stamp = Stamp::of(self.folder.join("autobahn"), std::slice::from_ref(&requirements))?;
+        if stamp.is_current() {
+            return Ok(true);
+        }
+        let Some(python) = python2().await else { return Ok(false) };
+        let manifest = stamp.manifest.clone();
+        let mut steps = manifest.lines().filter(|line| !line.starts_with('#'));
+        let (boot, environment) = (stamp.folder.join("boot"), stamp.folder.join("environment"));
+        let mut prepare = process::command(&python);
+        prepare.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--upgrade", "--target"]);
+        succeed(quiet(prepare.arg(&boot).args(steps.next())), INSTALL_LIMIT).await?;
+        let mut create = process::command(&python);
+        create.args(["-m", "virtualenv", "--quiet"]).arg(&environment).env("PYTHONPATH", &boot);
+        succeed(create, INSTALL_LIMIT).await?;
+        for step in steps {
+            let mut install = process::command(environment.join("bin/pip"));
+            install.args(["--quiet", "--disable-pip-version-check", "install", "--no-build-isolation"]);
+            succeed(quiet(install.args(step.split_whitespace())), INSTALL_LIMIT).await?;
+        }
+        stamp.set()?;
+        Ok(true)
     }
 
     async fn install_go(&self) -> Result<(), String> {
@@ -192,11 +236,21 @@ impl Workshop {
     }
 
     async fn install_node(&self) -> Result<(), String> {
-        let source = self.source("node");
-        let stamp =
-            Stamp::of(self.folder.join("node"), &["package.json", "package-lock.json"].map(|name| source.join(name)))?;
+        self.install_packages("node", &["client.js", "protos.js", "server.js"]).await
+    }
+
+    async fn install_connect_es(&self) -> Result<(), String> {
+        self.install_packages("connect-es", &["client.js"]).await?;
+        let descriptors = self.folder.join("connect-es").join(DESCRIPTORS);
+        fs::write(&descriptors, conformance::TEST_DESCRIPTORS).map_err(|e| format!("{}: {e}", descriptors.display()))
+    }
+
+    async fn install_packages(&self, peer: &str, scripts: &[&str]) -> Result<(), String> {
+        let source = self.source(peer);
+        let manifest = ["package.json", "package-lock.json"];
+        let stamp = Stamp::of(self.folder.join(peer), &manifest.map(|name| source.join(name)))?;
         // The scripts lie beside the packages, since that is where they look for them.
-        for script in ["client.js", "protos.js", "server.js", "package.json", "package-lock.json"] {
+        for script in scripts.iter().chain(&manifest) {
             fs::copy(source.join(script), stamp.folder.join(script)).map_err(|e| format!("{script}: {e}"))?;
         }
         if stamp.is_current() {
@@ -275,12 +329,42 @@ impl Stamp {
     }
 }
 
+/// A Python 2.7, from the path or from pyenv.
+async fn python2() -> Option<PathBuf> {
+    let mut candidates = vec![PathBuf::from("python2.7")];
+    let versions = std::env::var_os("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pyenv")))
+        .and_then(|root| fs::read_dir(root.join("versions")).ok());
+    for version in versions.into_iter().flatten().flatten() {
+        if version.file_name().to_string_lossy().starts_with("2.7.") {
+            candidates.push(version.path().join("bin/python"));
+        }
+    }
+    for candidate in candidates {
+        let mut ask = process::command(&candidate);
+        ask.args(["-m", "pip", "--version"]);
+        if process::run(ask, INSTALL_LIMIT).await.is_ok_and(|ended| ended.succeeded()) {
+            return Some(candidate);
+        }
+    }
+    None
+}
+
+/// Without the words about Python 2 being old.
+fn quiet(command: &mut Command) -> Command {
+    command.env("PYTHONWARNINGS", "ignore");
+    std::mem::replace(command, process::command(""))
+}
+
 async fn succeed(command: Command, limit: Duration) -> Result<(), String> {
     let name = command.as_std().get_program().to_string_lossy().into_owned();
     let ended = process::run(command, limit).await?;
     if ended.succeeded() { Ok(()) } else { Err(format!("{name}: {}", ended.complaint())) }
 }
 
+/// The test services as connect-es reads them.
+const DESCRIPTORS: &str = "descriptors.binpb";
 const CONNECT_SUITE: &str = "connectrpc.com/conformance/cmd/connectconformance@v1.0.5";
 const GO_PROGRAMS: [&str; 5] = [
     "github.com/summerwind/h2spec/cmd/h2spec",

@@ -4,6 +4,7 @@ mod bench;
 mod conformance;
 mod fuzz;
 mod tidy;
+mod web;
 
 use std::{fmt::Display, process::ExitCode};
 
@@ -24,7 +25,7 @@ struct Arguments {
 enum Task {
     /// Other people's suites and known attacks: connect, h2spec, h2specd, attacks (each with --help).
     Conformance(conformance::Conformance),
-    /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
+    /// The standard gRPC cases between polywire and Go, Java, Node, Python and connect-es (with --help).
     Interop(conformance::Interop),
     /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
     Bench(bench::Bench),
@@ -32,6 +33,8 @@ enum Task {
     Fuzz(fuzz::Fuzz),
     /// Checks the crate boundaries and the rules for texts and names.
     Tidy,
+    /// polywire-web and the order system's page: installs, builds, tests; `--browser` in Chromium too.
+    Web(web::Web),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Task::Interop(task) => task.run(),
         Task::Fuzz(task) => exit_code(task.run()),
         Task::Tidy => exit_code(tidy::run()),
+        Task::Web(task) => exit_code(task.run()),
     }
 }
 
