@@ -556,7 +556,6 @@ class Scripted(unittest.TestCase):
             peer.greet()
             peer.expect(Kind.CALL, 1)
             peer.expect(Kind.CANCEL, 1)
-            peer.frame(Kind.END, 0, 1, encode_field(Tag.CODE, 1))
 
         client = self.client(script)
         self.fails(Code.DEADLINE_EXCEEDED, client.unary, "s/M", b"", timeout=0.02)

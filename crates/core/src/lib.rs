@@ -26,5 +26,6 @@ pub use path_template::{PathTemplate, Segment, TemplateError, Variable};
 pub use peer::{Address, Peer, TlsIdentity};
 pub use status::{Code, Detail, Status};
 pub use stream::{
-    ENVELOPE_BYTES, Incoming, IncomingQueue, Inspect, Message, Outgoing, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Taken,
+    ENVELOPE_BYTES, Incoming, IncomingQueue, Inspect, Message, Outgoing, OutgoingQueue, QUEUE_HIGH_WATER_BYTES,
+    SlowConsumer, Taken,
 };

@@ -8,7 +8,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{Compression, Metadata, Status};
 
@@ -353,6 +353,21 @@ impl fmt::Debug for Outgoing {
     }
 }
 
+/// What happens to a message when the peer is so slow that its stream's queue is full ([`QUEUE_HIGH_WATER_BYTES`]).
+///
+/// The queue is what has not been given to the connection yet; that has its own bounds and goes out whatever is chosen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SlowConsumer {
+    /// The call ends with RESOURCE_EXHAUSTED, and what waited in the queue is dropped.
+    Disconnect,
+    /// The oldest messages of the queue are dropped, and counted, until there is room: for values of which only the newest
+    /// matter.
+    DropOldest,
+    /// The sender waits: every message arrives, at the pace of the peer.
+    #[default]
+    Wait,
+}
+
 /// The hand-over of outgoing messages from the task that writes them to the task that owns the connection.
 ///
 /// Small messages are gathered, each in its envelope, so that a thousand of them leave as one piece.
@@ -374,6 +389,9 @@ struct OutgoingState {
     ended: bool,
     closed: Option<Status>,
     writer: Waiter,
+    when_slow: SlowConsumer,
+    /// Messages that were dropped because the peer was too slow.
+    dropped: u64,
     /// Absent in nearly all queues: nothing stands between the writer and the owner.
     gate: Option<Gate>,
 }
@@ -389,6 +407,51 @@ enum Gate {
 impl OutgoingState {
     fn has_room(&self) -> bool {
         self.queued_bytes < QUEUE_HIGH_WATER_BYTES && !matches!(self.gate, Some(Gate::Shut))
+    }
+
+    /// Makes room as the writer has chosen; says whether there is some now.
+    #[cold]
+    fn make_room(&mut self) -> Result<bool, Status> {
+        match self.when_slow {
+            // Before the queue is opened nobody is slow yet.
+            _ if matches!(self.gate, Some(Gate::Shut)) => Ok(false),
+            SlowConsumer::Wait => Ok(false),
+            SlowConsumer::DropOldest => {
+                while !self.has_room() {
+                    self.drop_oldest();
+                }
+                Ok(true)
+            }
+            SlowConsumer::Disconnect => {
+                let status = Status::resource_exhausted("too slow: the messages of this stream were not taken in time");
+                self.chunks.clear();
+                self.tail.clear();
+                self.queued_bytes = 0;
+                self.closed = Some(status.clone());
+                Err(status)
+            }
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let len = match self.chunks.front_mut() {
+            Some(chunk) => {
+                let len = envelope_len(chunk);
+                // What is left of the chunk begins with the next envelope.
+                chunk.advance(len);
+                if chunk.is_empty() {
+                    self.chunks.pop_front();
+                }
+                len
+            }
+            None => {
+                let len = envelope_len(&self.tail);
+                self.tail.advance(len);
+                len
+            }
+        };
+        self.queued_bytes -= len;
+        self.dropped += 1;
     }
 }
 
@@ -453,15 +516,63 @@ impl OutgoingQueue {
     /// The status with which the stream was closed.
     #[inline]
     pub fn try_append(&self, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) -> Result<bool, Status> {
-        let state = self.lock();
+        let mut state = self.lock();
         if let Some(status) = &state.closed {
             return Err(status.clone());
         }
-        let room = state.has_room();
-        if room {
-            self.append_to(state, compressed, len, write)?;
+        if !state.has_room() && !state.make_room()? {
+            return Ok(false);
         }
-        Ok(room)
+        self.append_to(state, compressed, len, write)?;
+        Ok(true)
+    }
+
+    /// Writer: as [`try_append`](Self::try_append), of a message that is in its envelope already and may stand in other queues
+    /// as well.
+    ///
+    /// # Errors
+    /// The status with which the stream was closed.
+    pub fn try_append_enveloped(&self, enveloped: &Bytes) -> Result<bool, Status> {
+        let mut state = self.lock();
+        if let Some(status) = &state.closed {
+            return Err(status.clone());
+        }
+        if !state.has_room() && !state.make_room()? {
+            return Ok(false);
+        }
+        if state.gate.is_some() {
+            self.append_shown(state, enveloped[0] & 1 == 1, enveloped.clone())?;
+            return Ok(true);
+        }
+        if enveloped.len() <= GATHER_BYTES_MAX && state.queued_bytes > 0 {
+            state.tail.extend_from_slice(enveloped);
+        } else {
+            if !state.tail.is_empty() {
+                let tail = state.tail.split().freeze();
+                state.chunks.push_back(tail);
+            }
+            state.chunks.push_back(enveloped.clone());
+        }
+        state.queued_bytes += enveloped.len();
+        self.notify(state);
+        Ok(true)
+    }
+
+    /// Writer: what happens when the peer is too slow.
+    pub fn set_when_slow(&self, when_slow: SlowConsumer) {
+        let mut state = self.lock();
+        state.when_slow = when_slow;
+        state.writer.wake();
+    }
+
+    /// What was chosen by [`set_when_slow`](Self::set_when_slow).
+    pub fn when_slow(&self) -> SlowConsumer {
+        self.lock().when_slow
+    }
+
+    /// How many messages were dropped because the peer was too slow.
+    pub fn dropped(&self) -> u64 {
+        self.lock().dropped
     }
 
     #[inline]
@@ -614,6 +725,12 @@ impl fmt::Debug for OutgoingQueue {
     }
 }
 
+/// Bytes of the message at the front, with its envelope.
+fn envelope_len(front: &[u8]) -> usize {
+    let len = front[1..ENVELOPE_BYTES].try_into().expect("a queue holds whole envelopes");
+    ENVELOPE_BYTES + u32::from_be_bytes(len) as usize
+}
+
 /// Writes an envelope around the `len` bytes that `write` puts.
 #[inline]
 pub(crate) fn put_envelope(buffer: &mut BytesMut, compressed: bool, len: usize, write: impl FnOnce(&mut BytesMut)) {
@@ -749,5 +866,82 @@ mod tests {
         assert!(queue.poll_ready(&mut cx).is_ready());
         queue.close(Status::cancelled("over"));
         assert_eq!(queue.poll_ready(&mut cx), Poll::Ready(Err(Status::cancelled("over"))));
+    }
+
+    fn numbered(queue: &OutgoingQueue, number: u8, len: usize) -> Result<bool, Status> {
+        queue.try_append(false, len, |b| b.put_bytes(number, len))
+    }
+
+    /// The numbers of the messages that wait.
+    fn taken(queue: &OutgoingQueue) -> Vec<u8> {
+        let mut chunks = Vec::new();
+        queue.take(&mut chunks);
+        let mut bytes = chunks.concat();
+        let mut numbers = Vec::new();
+        while !bytes.is_empty() {
+            numbers.push(bytes[ENVELOPE_BYTES]);
+            bytes.drain(..envelope_len(&bytes));
+        }
+        numbers
+    }
+
+    #[test]
+    fn a_full_queue_that_drops_keeps_the_newest_messages() {
+        for len in [1000, 10_000] {
+            let queue = OutgoingQueue::new(Waker::noop().clone());
+            queue.set_when_slow(SlowConsumer::DropOldest);
+            for number in 0..200 {
+                assert!(numbered(&queue, number, len).unwrap());
+            }
+            let numbers = taken(&queue);
+            let dropped = queue.dropped();
+            assert_eq!(dropped as usize + numbers.len(), 200);
+            assert!(numbers.len() * (len + ENVELOPE_BYTES) >= QUEUE_HIGH_WATER_BYTES);
+            assert!((numbers.len() - 1) * (len + ENVELOPE_BYTES) < QUEUE_HIGH_WATER_BYTES);
+            assert_eq!(numbers, (dropped as u8..200).collect::<Vec<_>>());
+            // Taken messages are on their way: nothing of them is dropped any more.
+            numbered(&queue, 7, len).unwrap();
+            assert_eq!((taken(&queue), queue.dropped()), (vec![7], dropped));
+        }
+    }
+
+    #[test]
+    fn a_message_as_large_as_the_queue_takes_the_place_of_all_others() {
+        let queue = OutgoingQueue::new(Waker::noop().clone());
+        queue.set_when_slow(SlowConsumer::DropOldest);
+        numbered(&queue, 1, 10).unwrap();
+        numbered(&queue, 2, 2 * QUEUE_HIGH_WATER_BYTES).unwrap();
+        numbered(&queue, 3, 2 * QUEUE_HIGH_WATER_BYTES).unwrap();
+        assert_eq!((taken(&queue), queue.dropped()), (vec![3], 2));
+    }
+
+    #[test]
+    fn a_full_queue_that_disconnects_is_closed_and_empty() {
+        let queue = OutgoingQueue::new(Waker::noop().clone());
+        queue.set_when_slow(SlowConsumer::Disconnect);
+        let error = loop {
+            if let Err(error) = numbered(&queue, 1, 1000) {
+                break error;
+            }
+        };
+        assert_eq!(error.code(), crate::Code::ResourceExhausted);
+        assert!(error.message().contains("too slow"));
+        assert_eq!(numbered(&queue, 2, 1), Err(error));
+        assert!(taken(&queue).is_empty());
+    }
+
+    #[test]
+    fn a_shared_message_is_not_copied_into_an_empty_queue_and_keeps_its_place_in_others() {
+        let shared = Bytes::from_static(b"\x00\x00\x00\x00\x01\x05");
+        let queue = OutgoingQueue::new(Waker::noop().clone());
+        assert!(queue.try_append_enveloped(&shared).unwrap());
+        let mut chunks = Vec::new();
+        queue.take(&mut chunks);
+        assert_eq!(chunks[0].as_ptr(), shared.as_ptr());
+        numbered(&queue, 1, 1).unwrap();
+        numbered(&queue, 2, 10_000).unwrap();
+        queue.try_append_enveloped(&shared).unwrap();
+        numbered(&queue, 3, 1).unwrap();
+        assert_eq!(taken(&queue), [1, 2, 5, 3]);
     }
 }

@@ -410,6 +410,14 @@ impl Connection {
         calls!(self, it => it.finish(key, status, leading, trailing));
     }
 
+    /// Server: ends a call at whose path nobody answers.
+    pub fn finish_unknown(&mut self, key: CallKey, status: &Status) {
+        if let Kind::Http(http) = &mut self.kind {
+            http.note_unknown_path(key);
+        }
+        self.finish(key, status, &Metadata::new(), &Metadata::new());
+    }
+
     /// Server: refuses a call so that the client may make it elsewhere.
     pub fn refuse(&mut self, key: CallKey) {
         calls!(self, it => it.refuse(key));

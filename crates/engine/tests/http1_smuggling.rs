@@ -1,4 +1,5 @@
 //! Requests that two readers could understand differently: each is refused, and nothing behind it is looked at.
+#![allow(clippy::unwrap_used)]
 
 #[path = "support/http1.rs"]
 mod support;

@@ -49,7 +49,7 @@ pub fn message<M: AnyMessage>(request: &Bytes) -> Result<M, Status> {
 
 /// The one response of a call.
 pub fn reply<M: AnyMessage>(call: &Call, response: &M) -> Result<Reply, Status> {
-    enveloped(call.codec(), crate::server::chosen_compression(call), response).map(Reply::Message)
+    enveloped(call.codec(), crate::server::chosen_compression(call).into(), response).map(Reply::Message)
 }
 
 /// The requests of a call whose client streams.

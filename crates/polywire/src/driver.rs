@@ -100,15 +100,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
         }
     }
 
-    fn handle_commands(&mut self, now: Instant) -> bool {
+    /// Does what it was told to, and says what time it is; `before`: what that was a moment ago.
+    ///
+    /// The clock is read behind the commands: no deadline among them must look further away than its caller meant.
+    fn handle_commands(&mut self, before: Option<Instant>) -> Instant {
         let mut commands = std::mem::take(&mut self.commands);
         self.inbox.take(&mut commands);
-        let any = !commands.is_empty();
+        let now = before.filter(|_| commands.is_empty());
+        let now = now.unwrap_or_else(|| tokio::time::Instant::now().into_std());
         for command in commands.drain(..) {
             self.calls.handle_command(&mut self.connection, now, command);
         }
         self.commands = commands;
-        any
+        now
     }
 
     /// Reads once; says whether something came.
@@ -217,8 +221,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Future for Driver<T, C> {
             if this.closing {
                 return this.poll_close(cx);
             }
-            let now = tokio::time::Instant::now().into_std();
-            this.handle_commands(now);
+            let now = this.handle_commands(None);
             // Reading goes on while the peer does not take what we have: two sides that both wait to write would wait for
             // ever. The engine bounds what may pile up.
             let read = this.read(cx, now);
@@ -227,7 +230,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Future for Driver<T, C> {
                 calls.handle_event(&mut this.connection, now, event);
             }
             // Handlers that ran just now may have left something to send.
-            this.handle_commands(now);
+            let now = this.handle_commands(Some(now));
             let _ = this.write(cx, now);
             this.calls.settle(&mut this.connection, now);
             if this.connection.is_closed() && !this.transmit.is_empty() && this.poll_close(cx).is_ready() {

@@ -7,6 +7,7 @@
 extern crate self as polywire;
 
 pub mod any;
+mod broadcast;
 mod client;
 #[doc(hidden)]
 pub mod codegen;
@@ -30,13 +31,14 @@ pub use polywire_core::*;
 pub use polywire_engine::{Limits, limits, wire::websocket::handshake::Origins};
 
 pub use crate::{
+    broadcast::{Broadcast, Subscription},
     client::{
         BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
         Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},
-    streams::{Receiver, Sender},
+    streams::{Receiver, Sender, SharedMessage},
 };
 
 /// Takes in the modules that the build script generated: all packages, or one alone.

@@ -5,14 +5,14 @@ use bytes::{BufMut, Bytes};
 use polywire_core::{Codec, Compression, ENVELOPE_BYTES, Message, Status};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::compression::{DecompressError, compress, decompress};
+use crate::compression::{self, DecompressError, decompress};
 
 /// What a message type must be able to do; generated types do.
 pub trait AnyMessage: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
 impl<M: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'static> AnyMessage for M {}
 
-/// Shorter messages are not compressed: the result would hardly be smaller.
+/// By default shorter messages are not compressed: the result would hardly be smaller.
 pub(crate) const COMPRESS_BYTES_MIN: usize = 256;
 
 /// Longer messages lend their memory to the fields that can take it.
@@ -56,13 +56,35 @@ pub(crate) fn malformed(error: &buffa::DecodeError) -> Status {
     Status::internal(format!("the message is not valid Protobuf: {error}"))
 }
 
+/// How messages are compressed, and from which length on that is worth it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Compress {
+    pub(crate) with: Compression,
+    pub(crate) bytes_min: usize,
+}
+
+impl Compress {
+    /// Nothing is compressed.
+    pub(crate) const NOTHING: Self = Self { with: Compression::Identity, bytes_min: usize::MAX };
+
+    fn is_worth_it(self, bytes: usize) -> bool {
+        self.with != Compression::Identity && bytes >= self.bytes_min
+    }
+}
+
+impl From<Compression> for Compress {
+    fn from(with: Compression) -> Self {
+        Self { with, bytes_min: COMPRESS_BYTES_MIN }
+    }
+}
+
 /// A message in its envelope, compressed when that is asked for and worth it.
-pub(crate) fn enveloped<M: AnyMessage>(codec: Codec, compression: Compression, message: &M) -> Result<Bytes, Status> {
+pub(crate) fn enveloped<M: AnyMessage>(codec: Codec, compress: Compress, message: &M) -> Result<Bytes, Status> {
     let mut cache = SizeCache::new();
     match codec {
         Codec::Proto => {
             let len = checked_len(message.compute_size(&mut cache) as usize)?;
-            if compression == Compression::Identity || len < COMPRESS_BYTES_MIN {
+            if !compress.is_worth_it(len) {
                 let mut out = Vec::with_capacity(ENVELOPE_BYTES + len);
                 out.put_u8(0);
                 out.put_u32(len as u32);
@@ -71,21 +93,21 @@ pub(crate) fn enveloped<M: AnyMessage>(codec: Codec, compression: Compression, m
             }
             let mut plain = Vec::with_capacity(len);
             message.write_to(&mut cache, &mut plain);
-            envelope(compression, &plain)
+            envelope(compress, &plain)
         }
-        Codec::Json => envelope(compression, &to_json(message)?),
+        Codec::Json => envelope(compress, &to_json(message)?),
     }
 }
 
 /// Bytes of a message in their envelope, compressed when that is asked for and worth it.
-pub(crate) fn envelope(compression: Compression, plain: &[u8]) -> Result<Bytes, Status> {
+pub(crate) fn envelope(compress: Compress, plain: &[u8]) -> Result<Bytes, Status> {
     checked_len(plain.len())?;
     let mut out = Vec::with_capacity(ENVELOPE_BYTES + plain.len());
-    let compressed = compression != Compression::Identity && plain.len() >= COMPRESS_BYTES_MIN;
+    let compressed = compress.is_worth_it(plain.len());
     out.put_u8(u8::from(compressed));
     out.put_u32(0);
     if compressed {
-        compress(compression, plain, &mut out).map_err(|error| Status::internal(error.to_string()))?;
+        compression::compress(compress.with, plain, &mut out).map_err(|error| Status::internal(error.to_string()))?;
     } else {
         out.extend_from_slice(plain);
     }

@@ -166,6 +166,7 @@ fn plan(options: &Options) -> Vec<Cell> {
     let mut pairs = Vec::new();
     if options.client.is_empty() || options.server.is_empty() {
         pairs.extend(all.map(|peer| (peer, Peer::Polywire)));
+        pairs.push((Peer::ConnectEs, Peer::Polywire));
         pairs.extend(all.map(|peer| (Peer::Polywire, peer)));
         pairs.extend([(Peer::Polywire, Peer::Polywire), (Peer::Polywire, Peer::Misbehaving)]);
         let wanted = |peer: &Peer, list: &[Peer]| list.is_empty() || list.contains(peer);
@@ -300,7 +301,7 @@ impl Bench {
             Err(why) => return all_failed(why),
         };
         let mut outcomes = BTreeMap::new();
-        if matches!(cell.client, Peer::Java | Peer::Node | Peer::Python) {
+        if matches!(cell.client, Peer::ConnectEs | Peer::Java | Peer::Node | Peer::Python) {
             let limit = CASE_LIMIT + CASE_LIMIT / 10 * cases.len() as u32;
             outcomes.extend(self.run_list(cell, port, cases, limit).await);
         } else {
@@ -373,6 +374,7 @@ impl Bench {
 
     fn server(&self, peer: Peer, port: u16, tls: bool) -> Result<Command, String> {
         let mut command = match peer {
+            Peer::ConnectEs => return Err("is a client only".into()),
             Peer::Go => self.workshop.go("server"),
             Peer::Java => self.workshop.java(self.certificates.class_path(), "TestServiceServer")?,
             Peer::Misbehaving => return Err("needs a case".into()),
@@ -396,6 +398,7 @@ impl Bench {
         let plain_case = case.starts_with("data_frame") || case.starts_with("no_df");
         let negative = cell.server == Peer::Misbehaving && !plain_case;
         let mut command = match cell.client {
+            Peer::ConnectEs => self.workshop.connect_es(),
             Peer::Go if negative => self.workshop.go("http2"),
             Peer::Go => self.workshop.go("client"),
             Peer::Java if negative => self.workshop.java(self.certificates.class_path(), "Http2Client")?,

@@ -5,6 +5,8 @@ pub mod tap;
 
 polywire::include_proto!();
 
+/// The interoperability test services as a `FileDescriptorSet`.
+pub const TEST_DESCRIPTORS: &[u8] = grpc::testing::__polywire::DESCRIPTORS;
 /// Metadata that a test server sends back before the first message.
 pub const ECHO_INITIAL: &str = "x-grpc-test-echo-initial";
 /// Metadata that a test server sends back with the status.

@@ -7,6 +7,7 @@ mod attacks;
 mod certificates;
 mod connect;
 mod h2spec;
+mod http1;
 mod interop;
 mod peers;
 mod process;
@@ -34,6 +35,8 @@ enum Suite {
     H2spec(h2spec::ServerOptions),
     /// HTTP/2 clients: h2specd against our client
     H2specd(h2spec::ClientOptions),
+    /// HTTP/1.1 servers: requests that two readers could understand differently, and slow clients
+    Http1(http1::Options),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
 }
@@ -46,6 +49,7 @@ async fn main() -> ExitCode {
             Suite::Connect(options) => connect::judge(options).await,
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
+            Suite::Http1(options) => http1::run(options).await,
             Suite::Interop(options) => interop::run(options).await,
         }
     };

@@ -13,6 +13,8 @@ use crate::process;
 /// Who plays a client or a server.
 #[derive(Copy, Clone, Debug, Eq, Ord, PartialEq, PartialOrd, clap::ValueEnum)]
 pub(crate) enum Peer {
+    /// As a client only: our program on @connectrpc/connect-node and connect-web
+    ConnectEs,
     /// grpc-go's test programs
     Go,
     /// grpc-java's test programs, from Maven Central
@@ -30,6 +32,7 @@ pub(crate) enum Peer {
 impl Peer {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::ConnectEs => "connect-es",
             Self::Go => "go",
             Self::Java => "java",
             Self::Misbehaving => "misbehaving",
@@ -65,6 +68,7 @@ impl Workshop {
     /// Makes sure that a peer's programs are there. The error says why they are not.
     pub(crate) async fn install(&self, peer: Peer) -> Result<(), String> {
         match peer {
+            Peer::ConnectEs => self.install_connect_es().await,
             Peer::Go => self.install_go().await,
             Peer::Java => self.install_java().await,
             Peer::Misbehaving | Peer::Python => self.install_python().await,
@@ -111,6 +115,14 @@ impl Workshop {
     pub(crate) fn node(&self, script: &str) -> Command {
         let mut command = process::command("node");
         command.arg(self.folder.join("node").join(script)).env("INTEROP_PROTOS", self.root.join("proto"));
+        command
+    }
+
+    /// Our client on connect-es, beside the packages that it needs.
+    pub(crate) fn connect_es(&self) -> Command {
+        let folder = self.folder.join("connect-es");
+        let mut command = process::command("node");
+        command.arg(folder.join("client.js")).arg(format!("--descriptors={}", folder.join(DESCRIPTORS).display()));
         command
     }
 
@@ -192,11 +204,21 @@ impl Workshop {
     }
 
     async fn install_node(&self) -> Result<(), String> {
-        let source = self.source("node");
-        let stamp =
-            Stamp::of(self.folder.join("node"), &["package.json", "package-lock.json"].map(|name| source.join(name)))?;
+        self.install_packages("node", &["client.js", "protos.js", "server.js"]).await
+    }
+
+    async fn install_connect_es(&self) -> Result<(), String> {
+        self.install_packages("connect-es", &["client.js"]).await?;
+        let descriptors = self.folder.join("connect-es").join(DESCRIPTORS);
+        fs::write(&descriptors, conformance::TEST_DESCRIPTORS).map_err(|e| format!("{}: {e}", descriptors.display()))
+    }
+
+    async fn install_packages(&self, peer: &str, scripts: &[&str]) -> Result<(), String> {
+        let source = self.source(peer);
+        let manifest = ["package.json", "package-lock.json"];
+        let stamp = Stamp::of(self.folder.join(peer), &manifest.map(|name| source.join(name)))?;
         // The scripts lie beside the packages, since that is where they look for them.
-        for script in ["client.js", "protos.js", "server.js", "package.json", "package-lock.json"] {
+        for script in scripts.iter().chain(&manifest) {
             fs::copy(source.join(script), stamp.folder.join(script)).map_err(|e| format!("{script}: {e}"))?;
         }
         if stamp.is_current() {
@@ -281,6 +303,8 @@ async fn succeed(command: Command, limit: Duration) -> Result<(), String> {
     if ended.succeeded() { Ok(()) } else { Err(format!("{name}: {}", ended.complaint())) }
 }
 
+/// The test services as connect-es reads them.
+const DESCRIPTORS: &str = "descriptors.binpb";
 const CONNECT_SUITE: &str = "connectrpc.com/conformance/cmd/connectconformance@v1.0.5";
 const GO_PROGRAMS: [&str; 5] = [
     "github.com/summerwind/h2spec/cmd/h2spec",

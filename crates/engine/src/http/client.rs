@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use polywire_core::{Compression, CompressionSet, Metadata};
+use polywire_core::{Compression, CompressionSet, Metadata, Status};
 
-use super::{CallState, Http, Phase, Rare, bare, find_mut};
+use super::{CallState, Http, Phase, Rare, Reading, bare, find_mut};
 use crate::{
     connection::{CallKey, Event, OpenCall},
     protocol::{
@@ -103,10 +103,15 @@ impl Http {
             Form::GrpcWebText => grpc_web::KIND_TEXT,
             _ => grpc::KIND,
         };
-        let said_all = end || (form != Form::Grpc && headers.find(b"grpc-status").is_some());
-        if said_all && form != Form::ConnectStreaming {
-            call.peer_ended = end;
+        let may_be_all = form != Form::ConnectStreaming && (end || headers.find(b"grpc-status").is_some());
+        if may_be_all && (end || form != Form::Grpc) {
             let (status, trailing) = grpc::parse_trailers(headers, kind);
+            if !end && let Ok(head) = grpc::parse_response(headers, kind) {
+                let trailers_only = Some((head, status, trailing));
+                call.rare = Some(Box::new(Rare { trailers_only, ..Rare::default() }));
+                return None;
+            }
+            call.peer_ended = end;
             return Some(self.end(key, status, trailing, false));
         }
         let parsed = match form {
@@ -136,6 +141,24 @@ impl Http {
         Some(self.answered(key, head, end))
     }
 
+    /// What comes behind headers that said how the call ended: when it is a body, that counts (PROTOCOL-WEB).
+    pub(super) fn read_behind_trailers_only(&mut self, reading: Reading) -> Option<Event> {
+        let key = reading.key;
+        let call = find_mut(&mut self.calls, key)?;
+        if reading.data.is_empty() && !reading.end && call.rare.is_some() {
+            return None;
+        }
+        let Some((head, status, trailing)) = call.rare.take().and_then(|rare| rare.trailers_only) else {
+            return self.fail_inside(key, Status::internal("the server sent a message before its headers"));
+        };
+        if reading.data.is_empty() {
+            return Some(self.end(key, status, trailing, false));
+        }
+        let event = self.answered(key, head, false);
+        self.reading = Some(reading);
+        Some(event)
+    }
+
     /// The answer has begun.
     fn answered(&mut self, key: CallKey, head: ResponseHead, end: bool) -> Event {
         if let Some(call) = find_mut(&mut self.calls, key) {
@@ -143,7 +166,7 @@ impl Http {
             call.peer_compression = head.compression;
         }
         if end {
-            self.reading = Some(super::Reading { key, data: Bytes::new(), end });
+            self.reading = Some(Reading { key, data: Bytes::new(), end });
         }
         Event::Headers { key, head: Box::new(head) }
     }

@@ -22,7 +22,7 @@ use crate::{
     connection::{CallKey, Config, Event, earlier},
     deadlines::Deadlines,
     drain::Machine,
-    protocol::{Form, body::Body, grpc, grpc_web, rest},
+    protocol::{Form, ResponseHead, body::Body, grpc, grpc_web, rest},
     transmit::Transmit,
     wire::{ConnectionError, Headers, Reason, Role, StreamEvent, websocket::Begin},
 };
@@ -89,6 +89,10 @@ struct Rare {
     trailing: Metadata,
     /// Client: the body is an error; this holds where the body says nothing.
     error: Option<Status>,
+    /// Client: the headers of gRPC-Web say how the call ended, which holds unless a body follows.
+    trailers_only: Option<(ResponseHead, Status, Metadata)>,
+    /// Server: nobody answers at this path.
+    unknown_path: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

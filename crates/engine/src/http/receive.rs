@@ -29,7 +29,7 @@ impl Http {
                 return None;
             }
             Phase::ExpectHead if !server => {
-                return self.fail_inside(key, Status::internal("the server sent a message before its headers"));
+                return self.read_behind_trailers_only(Reading { key, data, end });
             }
             _ => {}
         }

@@ -258,6 +258,13 @@ impl Http {
         self.finish(key, &Status::ok(), leading, trailing);
     }
 
+    /// Where the HTTP status says how a call ended, it will be 404.
+    pub(crate) fn note_unknown_path(&mut self, key: CallKey) {
+        if let Some(call) = find_mut(&mut self.calls, key) {
+            call.rare.get_or_insert_default().unknown_path = true;
+        }
+    }
+
     pub(crate) fn finish(&mut self, key: CallKey, status: &Status, leading: &Metadata, trailing: &Metadata) {
         if !leading.is_empty() && self.call(key).is_some_and(|call| call.form == Form::Grpc) {
             // In Trailers-Only the caller could not tell leading from trailing metadata.
@@ -308,15 +315,10 @@ impl Http {
                 let body = connect::error_body(status);
                 let accepts = self.config.accepts();
                 let identity = Compression::Identity;
-                let head = connect::unary_response(
-                    status.code(),
-                    Codec::Json,
-                    identity,
-                    accepts,
-                    body.len(),
-                    leading,
-                    trailing,
-                );
+                let unknown_path = call.rare.is_some_and(|rare| rare.unknown_path);
+                let http_status = if unknown_path { 404 } else { connect::http_status(status.code()) };
+                let head =
+                    connect::unary_response(http_status, Codec::Json, identity, accepts, body.len(), leading, trailing);
                 self.wire.send_headers(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
@@ -330,8 +332,8 @@ impl Http {
         let compressed = message.first().is_some_and(|flags| flags & 1 != 0);
         let compression = if compressed { call.compression } else { Compression::Identity };
         let body = bare(message);
-        let (ok, accepts) = (polywire_core::Code::Ok, self.config.accepts());
-        let head = connect::unary_response(ok, call.codec, compression, accepts, body.len(), leading, trailing);
+        let accepts = self.config.accepts();
+        let head = connect::unary_response(200, call.codec, compression, accepts, body.len(), leading, trailing);
         self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), false);
         self.wire.send_data(key, body, true);
     }

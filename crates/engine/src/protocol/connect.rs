@@ -236,7 +236,7 @@ pub(crate) const fn http_status(code: Code) -> u16 {
 
 /// The headers of a unary response. The body is the message, or the error that [`error_body`] writes.
 pub(crate) fn unary_response(
-    status: Code,
+    http_status: u16,
     codec: Codec,
     compression: Compression,
     accepts: CompressionSet,
@@ -245,8 +245,7 @@ pub(crate) fn unary_response(
     trailing: &Metadata,
 ) -> Headers {
     let mut headers = Headers::new();
-    headers.push(b":status", http_status(status).to_string());
-    let codec = if status == Code::Ok { codec } else { Codec::Json };
+    headers.push(b":status", http_status.to_string());
     headers.push(b"content-type", unary_content_type(codec));
     if compression != Compression::Identity {
         headers.push(b"content-encoding", compression.name());
@@ -491,7 +490,7 @@ fn unexpected_content_type(content_type: &[u8], is_connect: bool) -> Status {
 /// Reads an error's body; `fallback` holds where it says nothing.
 pub(crate) fn parse_error(body: &[u8], fallback: Status) -> Status {
     match serde_json::from_slice::<Value>(body) {
-        Ok(Value::Object(error)) => status_of(&error, Some(fallback)).unwrap_or_else(|error| error),
+        Ok(Value::Object(error)) => status_of(&error, fallback.code()),
         _ => fallback,
     }
 }
@@ -521,29 +520,24 @@ pub(crate) fn parse_end(body: &[u8]) -> (Status, Metadata) {
         Some(_) => return malformed("metadata is not an object"),
     }
     let status = match end.get("error") {
-        None => Status::ok(),
-        Some(Value::Object(error)) => status_of(error, None).unwrap_or_else(|status| status),
+        None | Some(Value::Null) => Status::ok(),
+        Some(Value::Object(error)) => status_of(error, Code::Unknown),
         Some(_) => return malformed("error is not an object"),
     };
     (status, trailing)
 }
 
-/// The status that an error object says. Without a code that is known, `fallback` gives it, or this is an error itself.
-fn status_of(error: &Map<String, Value>, fallback: Option<Status>) -> Result<Status, Status> {
+/// The status that an error object says; `fallback` is its code when it names none that is known.
+fn status_of(error: &Map<String, Value>, fallback: Code) -> Status {
     let code = match error.get("code") {
         Some(Value::String(name)) => code_from_name(name).filter(|&code| code != Code::Ok),
         _ => None,
-    };
-    let code = match (code, fallback) {
-        (Some(code), _) => code,
-        (None, Some(fallback)) => fallback.code(),
-        (None, None) => return Err(Status::internal("the error that ends the stream has no code that is known")),
     };
     let message = match error.get("message") {
         Some(Value::String(message)) => message.clone(),
         _ => String::new(),
     };
-    let mut status = Status::new(code, message);
+    let mut status = Status::new(code.unwrap_or(fallback), message);
     if let Some(Value::Array(details)) = error.get("details") {
         for detail in details.iter().take(DETAILS_MAX) {
             let (Some(Value::String(name)), Some(Value::String(value))) = (detail.get("type"), detail.get("value"))
@@ -555,7 +549,7 @@ fn status_of(error: &Map<String, Value>, fallback: Option<Status>) -> Result<Sta
             status = status.with_detail(Detail { type_url, value: value.into() });
         }
     }
-    Ok(status)
+    status
 }
 
 #[cfg(test)]
@@ -600,11 +594,18 @@ mod tests {
 
     #[test]
     fn an_end_that_is_malformed_is_internal() {
-        for bad in
-            ["", "[]", "{\"error\":null}", "{\"error\":{}}", "{\"error\":{\"code\":\"nope\"}}", "{\"metadata\":3}"]
-        {
+        for bad in ["", "[]", "{\"error\":3}", "{\"metadata\":3}", "{\"metadata\":{\"a\":\"b\"}}"] {
             assert_eq!(parse_end(bad.as_bytes()).0.code(), Code::Internal, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_end_whose_error_has_no_code_is_unknown_with_its_message() {
+        for code in ["", "\"code\":null,", "\"code\":\"nope\",", "\"code\":\"ok\",", "\"code\":5,"] {
+            let end = format!("{{\"error\":{{{code}\"message\":\"m\"}}}}");
+            assert_eq!(parse_end(end.as_bytes()).0, Status::unknown("m"), "{end}");
+        }
+        assert!(parse_end(b"{\"error\":null}").0.is_ok());
     }
 
     #[test]

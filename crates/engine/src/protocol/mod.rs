@@ -3,6 +3,7 @@
 pub(crate) mod body;
 pub(crate) mod code_names;
 pub(crate) mod connect;
+pub mod cors;
 pub(crate) mod fields;
 pub(crate) mod grpc;
 pub(crate) mod grpc_web;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     Receiver, Sender,
-    message::{AnyMessage, decode, envelope, enveloped, open_envelope, plain},
+    message::{AnyMessage, Compress, decode, envelope, enveloped, open_envelope, plain},
     streams::SendCompression,
 };
 
@@ -86,7 +86,7 @@ macro_rules! call_options {
             self
         }
 
-        /// Compresses the requests of this call; messages below 256 bytes stay as they are.
+        /// Compresses the requests of this call; short messages stay as they are ([`ChannelBuilder::compress_bytes_min`](crate::ChannelBuilder::compress_bytes_min)).
         pub fn compress(mut self, compression: Compression) -> Self {
             self.options.compression = Some(compression);
             self
@@ -113,7 +113,7 @@ pub struct UnaryCall<'a, Resp> {
 
 impl<'a, Resp: AnyMessage> UnaryCall<'a, Resp> {
     pub(crate) fn new<Req: AnyMessage>(channel: &'a Channel, method: &'static Method, request: &Req) -> Self {
-        let request = enveloped(channel.inner.options.codec, Compression::Identity, request);
+        let request = enveloped(channel.inner.options.codec, Compress::NOTHING, request);
         Self { channel, method, options: CallOptions::default(), request, response: PhantomData }
     }
 
@@ -138,7 +138,7 @@ impl<'a, Resp: AnyMessage> UnaryCall<'a, Resp> {
 
     fn start(self) -> Result<Started, Status> {
         let compression = self.options.compression(self.channel);
-        let request = compressed(self.request?, compression)?;
+        let request = compressed(self.request?, self.channel.inner.options.compress(compression))?;
         start(self.channel, self.method, self.options, Some(request))
     }
 }
@@ -244,7 +244,7 @@ macro_rules! inner_options {
                 Self { call: self.call.metadata_bin(key, value) }
             }
 
-            /// Compresses the requests of this call; messages below 256 bytes stay as they are.
+            /// Compresses the requests of this call; short messages stay as they are ([`ChannelBuilder::compress_bytes_min`](crate::ChannelBuilder::compress_bytes_min)).
             pub fn compress(self, compression: Compression) -> Self {
                 Self { call: self.call.compress(compression) }
             }
@@ -331,11 +331,11 @@ async fn answer<Resp: AnyMessage>(channel: &Channel, abandon: Abandon) -> Outcom
     Outcome { result, leading, trailing: incoming.trailing().unwrap_or_default() }
 }
 
-fn compressed(request: Bytes, compression: Compression) -> Result<Bytes, Status> {
-    if compression == Compression::Identity {
+fn compressed(request: Bytes, compress: Compress) -> Result<Bytes, Status> {
+    if compress.with == Compression::Identity {
         return Ok(request);
     }
-    envelope(compression, &open_envelope(request, Compression::Identity)?.bytes)
+    envelope(compress, &open_envelope(request, Compression::Identity)?.bytes)
 }
 
 fn receiver<Resp: AnyMessage>(channel: &Channel, started: Started) -> Receiver<Resp> {
@@ -345,5 +345,9 @@ fn receiver<Resp: AnyMessage>(channel: &Channel, started: Started) -> Receiver<R
 
 fn sender<Req: AnyMessage>(channel: &Channel, started: &mut Started, compression: Compression) -> Sender<Req> {
     let outgoing = started.outgoing.take().map_or_else(Outgoing::none, Outgoing::queue);
-    Sender::new(outgoing, channel.inner.options.codec, SendCompression::Fixed(compression))
+    Sender::new(
+        outgoing,
+        channel.inner.options.codec,
+        SendCompression::Fixed(channel.inner.options.compress(compression)),
+    )
 }

@@ -30,6 +30,7 @@ use super::{
 use crate::{
     driver::Driver,
     message::undo,
+    message::{COMPRESS_BYTES_MIN, Compress},
     server::ServerHandle,
     transport::{
         Transport,
@@ -96,6 +97,7 @@ pub(crate) struct Options {
     pub(crate) limits: Limits,
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
+    pub(crate) compress_bytes_min: usize,
     pub(crate) codec: Codec,
     pub(crate) protocol: Protocol,
     pub(crate) get: bool,
@@ -106,6 +108,12 @@ pub(crate) struct Options {
     pub(crate) connect_timeout: Duration,
     pub(crate) connections_max: usize,
     pub(crate) waiting_max: usize,
+}
+
+impl Options {
+    pub(crate) fn compress(&self, with: Compression) -> Compress {
+        Compress { with, bytes_min: self.compress_bytes_min }
+    }
 }
 
 pub(crate) struct Inner {
@@ -217,6 +225,7 @@ impl ChannelBuilder {
             limits,
             accepts: CompressionSet::ALL,
             compression: Compression::Identity,
+            compress_bytes_min: COMPRESS_BYTES_MIN,
             codec: Codec::Proto,
             protocol: target.protocol,
             get: false,
@@ -266,6 +275,14 @@ impl ChannelBuilder {
     #[must_use]
     pub fn compress(mut self, compression: Compression) -> Self {
         self.options.compression = compression;
+        self
+    }
+
+    /// Sets from which length on requests are compressed, when they are at all. Default: 256 bytes; the result would hardly be
+    /// smaller below.
+    #[must_use]
+    pub fn compress_bytes_min(mut self, bytes: usize) -> Self {
+        self.options.compress_bytes_min = bytes;
         self
     }
 

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     context,
-    message::{envelope, open_envelope, plain},
+    message::{Compress, envelope, open_envelope, plain},
 };
 
 /// Wakes whoever has to know that the caller went away: the connection, if there is one already, and the chain.
@@ -130,7 +130,7 @@ impl Last {
         call.set_answer(leading(&incoming.0), incoming.0.trailing().unwrap_or_default());
         let response = plain(message?, self.channel.options.limits.message_bytes_max)?;
         responses.show(&response)?;
-        Ok(Reply::Message(envelope(Compression::Identity, &response)?))
+        Ok(Reply::Message(envelope(Compress::NOTHING, &response)?))
     }
 
     /// A call with a stream of responses: they go to the caller as they come.
@@ -176,8 +176,9 @@ impl Handler for Last {
                     let Some(message) = requests.next().await? else {
                         return Err(Status::internal("an interceptor took the request away"));
                     };
-                    let compression = message.compression;
-                    start.message = Some(envelope(compression, &plain(message, usize::MAX)?)?);
+                    // Where it was compressed before, that was worth it.
+                    let compress = Compress { with: message.compression, bytes_min: 0 };
+                    start.message = Some(envelope(compress, &plain(message, usize::MAX)?)?);
                 }
             }
             start.metadata = call.metadata().clone();

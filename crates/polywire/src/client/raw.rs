@@ -13,7 +13,7 @@ use super::{
     channel::Channel,
     options::{CallOptions, start},
 };
-use crate::message::{envelope, open_envelope, plain};
+use crate::message::{Compress, envelope, open_envelope, plain};
 
 /// What is said about a raw call before it begins.
 #[derive(Clone, Debug, Default)]
@@ -73,14 +73,15 @@ impl Channel {
         let started = start(self, method, options.options, None)?;
         let queue = started.outgoing.ok_or_else(|| Status::internal("a streaming call has a queue"))?;
         let limit = self.inner.options.limits.message_bytes_max;
-        Ok((RawSender { queue, compression }, RawReceiver { queue: started.incoming, message_bytes_max: limit }))
+        let compress = self.inner.options.compress(compression);
+        Ok((RawSender { queue, compress }, RawReceiver { queue: started.incoming, message_bytes_max: limit }))
     }
 }
 
 /// Sends the requests of a raw call. Dropping it ends the stream.
 pub struct RawSender {
     queue: Arc<OutgoingQueue>,
-    compression: Compression,
+    compress: Compress,
 }
 
 impl RawSender {
@@ -90,7 +91,7 @@ impl RawSender {
     /// When the call is over; its status is with the responses.
     pub async fn send(&mut self, message: &[u8]) -> Result<usize, Status> {
         std::future::poll_fn(|cx| self.queue.poll_ready(cx)).await?;
-        let message = open_compressed(self.compression, message)?;
+        let message = open_compressed(self.compress, message)?;
         self.queue.append(message.0, message.1.len(), |out| out.put_slice(&message.1))?;
         Ok(message.1.len())
     }
@@ -99,8 +100,8 @@ impl RawSender {
     pub fn close(self) {}
 }
 
-fn open_compressed(compression: Compression, message: &[u8]) -> Result<(bool, Bytes), Status> {
-    let message = open_envelope(envelope(compression, message)?, compression)?;
+fn open_compressed(compress: Compress, message: &[u8]) -> Result<(bool, Bytes), Status> {
+    let message = open_envelope(envelope(compress, message)?, compress.with)?;
     Ok((message.compression != Compression::Identity, message.bytes))
 }
 

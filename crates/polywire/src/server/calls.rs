@@ -99,7 +99,7 @@ impl ServerCalls {
         let shared = Arc::clone(&self.shared);
         let route = match shared.router.find(&head.path) {
             Ok(route) => Arc::clone(route),
-            Err(status) => return refuse(connection, key, &status),
+            Err(status) => return connection.finish_unknown(key, &status),
         };
         if let Some(response) = misfit(route.method(), &head) {
             let (status, fields, body) = response.into_parts(false);

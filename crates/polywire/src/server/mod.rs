@@ -23,8 +23,7 @@ pub(crate) use self::{
 use crate::{
     any, http,
     message::undo,
-    openapi,
-    reflection,
+    openapi, reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
 };
 

@@ -136,8 +136,14 @@ fn connect(request: &ClientCompatRequest, ours: Option<&TLSCreds>) -> Result<Cha
     let tls = !request.server_tls_cert.is_empty();
     let http2 = request.http_version == HTTPVersion::HTTP_VERSION_2;
     let scheme = match (request.protocol.as_known(), http2, tls) {
+        (Some(Protocol::PROTOCOL_CONNECT), false, false) => "connect+http",
+        (Some(Protocol::PROTOCOL_CONNECT), true, false) => "connect+h2c",
+        (Some(Protocol::PROTOCOL_CONNECT), _, true) => "connect+https",
         (Some(Protocol::PROTOCOL_GRPC), true, false) => "http",
         (Some(Protocol::PROTOCOL_GRPC), true, true) => "https",
+        (Some(Protocol::PROTOCOL_GRPC_WEB), false, false) => "grpc-web+http",
+        (Some(Protocol::PROTOCOL_GRPC_WEB), true, false) => "grpc-web+h2c",
+        (Some(Protocol::PROTOCOL_GRPC_WEB), _, true) => "grpc-web+https",
         (protocol, ..) => return Err(format!("{protocol:?} over {:?} is not known", request.http_version).into()),
     };
     let codec = match request.codec.as_known() {
@@ -149,13 +155,16 @@ fn connect(request: &ClientCompatRequest, ours: Option<&TLSCreds>) -> Result<Cha
     let mut builder = Channel::builder(format!("{scheme}://{}:{}", request.host, request.port))?
         .codec(codec)
         .compress(compression)
+        .compress_bytes_min(0)
+        .get(request.use_get_http_method)
         .accept_compressions(CompressionSet::NONE.with(compression));
     if request.message_receive_limit > 0 {
         let message_bytes_max = request.message_receive_limit as usize;
         builder = builder.limits(Limits { message_bytes_max, ping_policy: None, ..Limits::default() });
     }
     if tls {
-        let mut tls = ClientTls::new(Roots::pem(request.server_tls_cert.clone()));
+        let alpn = if http2 { "h2" } else { "http/1.1" };
+        let mut tls = ClientTls::new(Roots::pem(request.server_tls_cert.clone())).alpn([alpn]);
         if let Some(ours) = ours {
             tls = tls.certificate(CertificateSource::pem(ours.cert.clone(), ours.key.clone()));
         }
