@@ -11,8 +11,10 @@ mod http1;
 mod interop;
 mod peers;
 mod process;
+mod rest;
 mod skips;
 mod table;
+mod websocket;
 
 use std::process::ExitCode;
 
@@ -37,8 +39,12 @@ enum Suite {
     H2specd(h2spec::ClientOptions),
     /// HTTP/1.1 servers: requests that two readers could understand differently, and slow clients
     Http1(http1::Options),
+    /// WebSocket: Autobahn|Testsuite against our server and our client, and our own cases
+    Websocket(websocket::Options),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
+    /// REST by google.api.http, with curl
+    Rest(rest::Options),
 }
 
 #[tokio::main]
@@ -50,7 +56,9 @@ async fn main() -> ExitCode {
             Suite::H2spec(options) => h2spec::judge_server(options).await,
             Suite::H2specd(options) => h2spec::judge_client(options).await,
             Suite::Http1(options) => http1::run(options).await,
+            Suite::Websocket(options) => websocket::run(options).await,
             Suite::Interop(options) => interop::run(options).await,
+            Suite::Rest(options) => rest::judge(options).await,
         }
     };
     // Leaving this block drops every running program, and dropping kills it.

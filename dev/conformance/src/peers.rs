@@ -162,6 +162,38 @@ impl Workshop {
         stamp.set()
     }
 
+    /// Autobahn's program.
+    pub(crate) fn autobahn(&self) -> Command {
+        process::command(self.folder.join("autobahn/environment/bin/wstest"))
+    }
+
+    /// Makes sure that Autobahn|Testsuite is there, which wants a Python of a generation that is gone. `Ok(false)`: there is
+    /// none here.
+    pub(crate) async fn install_autobahn(&self) -> Result<bool, String> {
+        let requirements = self.source("autobahn").join("requirements.txt");
+        let stamp = Stamp::of(self.folder.join("autobahn"), std::slice::from_ref(&requirements))?;
+        if stamp.is_current() {
+            return Ok(true);
+        }
+        let Some(python) = python2().await else { return Ok(false) };
+        let manifest = stamp.manifest.clone();
+        let mut steps = manifest.lines().filter(|line| !line.starts_with('#'));
+        let (boot, environment) = (stamp.folder.join("boot"), stamp.folder.join("environment"));
+        let mut prepare = process::command(&python);
+        prepare.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "install", "--upgrade", "--target"]);
+        succeed(quiet(prepare.arg(&boot).args(steps.next())), INSTALL_LIMIT).await?;
+        let mut create = process::command(&python);
+        create.args(["-m", "virtualenv", "--quiet"]).arg(&environment).env("PYTHONPATH", &boot);
+        succeed(create, INSTALL_LIMIT).await?;
+        for step in steps {
+            let mut install = process::command(environment.join("bin/pip"));
+            install.args(["--quiet", "--disable-pip-version-check", "install", "--no-build-isolation"]);
+            succeed(quiet(install.args(step.split_whitespace())), INSTALL_LIMIT).await?;
+        }
+        stamp.set()?;
+        Ok(true)
+    }
+
     async fn install_go(&self) -> Result<(), String> {
         let source = self.source("go");
         let stamp = Stamp::of(self.folder.join("go"), &[source.join("go.mod"), source.join("go.sum")])?;
@@ -295,6 +327,34 @@ impl Stamp {
     fn file(&self) -> PathBuf {
         self.folder.join("installed_from")
     }
+}
+
+/// A Python 2.7, from the path or from pyenv.
+async fn python2() -> Option<PathBuf> {
+    let mut candidates = vec![PathBuf::from("python2.7")];
+    let versions = std::env::var_os("PYENV_ROOT")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".pyenv")))
+        .and_then(|root| fs::read_dir(root.join("versions")).ok());
+    for version in versions.into_iter().flatten().flatten() {
+        if version.file_name().to_string_lossy().starts_with("2.7.") {
+            candidates.push(version.path().join("bin/python"));
+        }
+    }
+    for candidate in candidates {
+        let mut ask = process::command(&candidate);
+        ask.args(["-m", "pip", "--version"]);
+        if process::run(ask, INSTALL_LIMIT).await.is_ok_and(|ended| ended.succeeded()) {
+            return Some(candidate);
+        }
+    }
+    None
+}
+
+/// Without the words about Python 2 being old.
+fn quiet(command: &mut Command) -> Command {
+    command.env("PYTHONWARNINGS", "ignore");
+    std::mem::replace(command, process::command(""))
 }
 
 async fn succeed(command: Command, limit: Duration) -> Result<(), String> {

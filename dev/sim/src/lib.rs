@@ -20,6 +20,7 @@ mod outcome;
 pub mod pattern;
 pub mod play;
 pub mod program;
+pub mod websocket;
 pub mod wire;
 
 pub use outcome::Outcome;

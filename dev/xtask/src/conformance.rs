@@ -8,7 +8,7 @@ use clap::Args;
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct Conformance {
-    /// connect, h2spec, h2specd, attacks or http1, and their options
+    /// attacks, connect, h2spec, h2specd, http1, rest or websocket, and their options
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     words: Vec<String>,
 }

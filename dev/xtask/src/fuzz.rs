@@ -24,16 +24,19 @@ pub(crate) struct Fuzz {
     input: Option<PathBuf>,
 }
 
-const TARGETS: [&str; 9] = [
-    "frames",
-    "hpack_decode",
-    "hpack_round_trip",
+const TARGETS: &[&str] = &[
+    "compression",
     "connection",
     "detect",
     "envelope",
+    "frames",
     "grpc_headers",
+    "hpack_decode",
+    "hpack_round_trip",
     "http1",
-    "compression",
+    "json_text",
+    "rest_template",
+    "websocket",
 ];
 
 /// What cargo-fuzz passes, but for the sanitizers, which want a nightly compiler.

@@ -25,7 +25,7 @@ struct Arguments {
 enum Task {
     /// Other people's suites and known attacks: connect, h2spec, h2specd, attacks (each with --help).
     Conformance(conformance::Conformance),
-    /// The standard gRPC cases between polywire and Go, Java, Node and Python (with --help).
+    /// The standard gRPC cases between polywire and Go, Java, Node, Python and connect-es (with --help).
     Interop(conformance::Interop),
     /// polywire beside tonic and connectrpc: one run, one table; or instruction counts of hot paths.
     Bench(bench::Bench),

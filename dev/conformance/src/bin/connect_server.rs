@@ -17,7 +17,8 @@ use conformance::{
         ConformanceServer, ConformanceService, Error, Header, IdempotentUnaryRequest, IdempotentUnaryResponse,
         ServerCompatRequest, ServerCompatResponse, ServerStreamRequest, ServerStreamResponse, StreamResponseDefinition,
         UnaryRequest, UnaryResponse, UnaryResponseDefinition, UnimplementedRequest, UnimplementedResponse,
-        conformance_payload::RequestInfo, unary_response_definition::Response,
+        conformance_payload::{ConnectGetInfo, RequestInfo},
+        unary_response_definition::Response,
     },
 };
 use polywire::{
@@ -252,8 +253,22 @@ fn request_info(call: &Call, requests: Vec<Any>) -> RequestInfo {
         request_headers: headers(call.metadata()),
         timeout_ms: left.map(|left| i64::try_from(left.as_millis()).unwrap_or(i64::MAX)),
         requests,
+        connect_get_info: query_info(call).into(),
         ..RequestInfo::default()
     }
+}
+
+/// The parameters of a call by GET.
+fn query_info(call: &Call) -> Option<ConnectGetInfo> {
+    let parameters = call.query().split('&').filter_map(|pair| pair.split_once('='));
+    // Names and the values that the suite compares have nothing in them that would be escaped.
+    let header = |(name, value): (&str, &str)| Header {
+        name: name.to_owned(),
+        value: vec![value.to_owned()],
+        ..Header::default()
+    };
+    let query_params: Vec<_> = parameters.map(header).collect();
+    (!query_params.is_empty()).then(|| ConnectGetInfo { query_params, ..ConnectGetInfo::default() })
 }
 
 fn packed(type_url: &str, message: &impl buffa::Message) -> Any {

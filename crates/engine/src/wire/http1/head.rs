@@ -163,7 +163,8 @@ pub(super) fn parse_response(
         return Err(Fault::bad("the status line is not complete"));
     };
     let fields: &[_] = parsed.headers;
-    if !(100..600).contains(&status) {
+    // RFC 9110 §15: what nobody has defined is taken as it came, up to three digits.
+    if status < 100 {
         return Err(Fault::bad("the answer's status is out of range"));
     }
     let hop = Hop::read(fields)?;

@@ -221,8 +221,7 @@ impl Messages {
         if self.phase == Phase::Open {
             self.error.get_or_insert(ConnectionError::Lost);
         }
-        self.phase = Phase::Closed;
-        self.forget();
+        self.end();
         self.out.shrink(0);
     }
 
@@ -241,20 +240,19 @@ impl Messages {
             Phase::Closed => {}
             _ if due(self.write_due()) => {
                 self.error.get_or_insert(ConnectionError::TimedOut(TimedOut::Write));
-                self.phase = Phase::Closed;
-                self.forget();
+                self.end();
                 self.out.shrink(0);
             }
             Phase::Closing { until } => {
                 if due(until) {
-                    self.phase = Phase::Closed;
+                    self.end();
                 }
             }
             Phase::Open if due(self.heartbeat_due()) => match self.pinged {
                 Some(_) => {
                     self.fail(ConnectionError::TimedOut(TimedOut::Keepalive));
                     // Nobody is there to answer.
-                    self.phase = Phase::Closed;
+                    self.end();
                 }
                 None => {
                     self.pinged = Some(now);
@@ -447,7 +445,7 @@ impl Messages {
                 self.fail(error);
                 if self.role == Role::Server && header.opcode == OpCode::Control(Control::Close) {
                     // However badly it was said: the peer says nothing more.
-                    self.phase = Phase::Closed;
+                    self.end();
                 }
                 Kind::Skipped
             }
@@ -602,7 +600,7 @@ impl Messages {
     fn peer_closes(&mut self, payload: &[u8]) {
         if let Phase::Closing { .. } = self.phase {
             if self.role == Role::Server {
-                self.phase = Phase::Closed;
+                self.end();
             }
             return;
         }
@@ -617,7 +615,7 @@ impl Messages {
         if let Some(violation) = violation {
             self.violated(violation);
             if self.role == Role::Server {
-                self.phase = Phase::Closed;
+                self.end();
             }
             return;
         }
@@ -655,6 +653,11 @@ impl Messages {
         self.put_control(Control::Close, &payload);
         self.phase = Phase::Closing { until: after(self.now, self.limits.websocket_close_timeout) };
         self.gathered = Vec::new();
+    }
+
+    fn end(&mut self) {
+        self.phase = Phase::Closed;
+        self.forget();
     }
 
     /// What has been received in part is of no use any more.

@@ -1,0 +1,10 @@
+//! Raw bytes into a WebSocket, at once and in pieces, server and client.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    if let Err(fault) = polywire_sim::websocket::frames(bytes) {
+        panic!("{fault}");
+    }
+});
