@@ -90,6 +90,7 @@ impl Detecting {
         self.close_with(Some(ConnectionError::Lost));
     }
 
+    #[allow(clippy::needless_pass_by_ref_mut, reason = "the same words as every kind of connection")]
     pub(crate) fn handle_progress(&mut self, _now: Instant) {}
 
     pub(crate) fn drain(&mut self, _now: Instant, _debug: &'static str) {

@@ -14,6 +14,7 @@ use crate::{
     limits::Limits,
     protocol::{
         RequestTemplate, ResponseHead, Templates,
+        cors::CorsPolicy,
         rest::{DetailJson, Routes},
     },
     transmit::Transmit,
@@ -50,6 +51,8 @@ pub struct ConfigParts {
     pub detail_json: Option<DetailJson>,
     /// Which methods are reached as REST.
     pub routes: Option<Routes>,
+    /// Which pages of other origins may call.
+    pub cors: CorsPolicy,
     /// Who may open a WebSocket.
     pub websocket: Policy,
 }
@@ -86,6 +89,10 @@ impl Config {
 
     pub(crate) fn routes(&self) -> Option<&Routes> {
         self.parts.routes.as_ref().filter(|routes| !routes.is_empty())
+    }
+
+    pub(crate) fn cors(&self) -> &CorsPolicy {
+        &self.parts.cors
     }
 
     pub(crate) fn websocket(&self) -> &Policy {
@@ -211,8 +218,8 @@ pub struct Connection {
 enum Kind {
     /// Server: the first bytes will tell.
     Detecting(Box<Detecting>),
-    Http(Http),
-    Native(native::Connection),
+    Http(Box<Http>),
+    Native(Box<native::Connection>),
     /// Client: a WebSocket is being asked for.
     Upgrading(Box<Upgrading>),
     WebSocket(Box<websocket::Connection>),
@@ -278,7 +285,7 @@ impl Connection {
     /// A new connection over HTTP/2. `seed` only spreads timers, so that connections opened together do not end together.
     pub fn new(role: Role, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let wire = HttpWire::Http2(http2::Connection::new(role, config.shared_limits(), now, seed));
-        Self { config: Arc::clone(config), seed, kind: Kind::Http(Http::new(wire, config, now)) }
+        Self { config: Arc::clone(config), seed, kind: Kind::Http(Box::new(Http::new(wire, config, now))) }
     }
 
     /// Server: a connection whose first bytes tell what is spoken.
@@ -292,10 +299,10 @@ impl Connection {
         let kind = match wire {
             ClientWire::Http1 => {
                 let wire = HttpWire::Http1(Box::new(http1::Connection::new(role, limits, now, seed)));
-                Kind::Http(Http::new(wire, config, now))
+                Kind::Http(Box::new(Http::new(wire, config, now)))
             }
             ClientWire::Http2 => return Self::new(role, config, now, seed),
-            ClientWire::Native => Kind::Native(native::Connection::new(role, config, now, seed)),
+            ClientWire::Native => Kind::Native(Box::new(native::Connection::new(role, config, now, seed))),
             ClientWire::WebSocket { scheme, authority, path, nonce } => {
                 let request = Request::http1(scheme, authority, path, Some(Subprotocol::Native), *nonce);
                 Kind::Upgrading(Box::new(Upgrading::new(request, limits, now, seed)))
@@ -318,13 +325,15 @@ impl Connection {
         self.kind = match wire {
             Beginning::Http1 => {
                 let wire = HttpWire::Http1(Box::new(http1::Connection::new(Role::Server, limits, now, self.seed)));
-                Kind::Http(Http::new(wire, &self.config, now))
+                Kind::Http(Box::new(Http::new(wire, &self.config, now)))
             }
             Beginning::Http2 => {
                 let wire = HttpWire::Http2(http2::Connection::new(Role::Server, limits, now, self.seed));
-                Kind::Http(Http::new(wire, &self.config, now))
+                Kind::Http(Box::new(Http::new(wire, &self.config, now)))
             }
-            Beginning::Native => Kind::Native(native::Connection::new(Role::Server, &self.config, now, self.seed)),
+            Beginning::Native => {
+                Kind::Native(Box::new(native::Connection::new(Role::Server, &self.config, now, self.seed)))
+            }
         };
         self.handle_bytes(now, bytes);
     }

@@ -29,7 +29,11 @@ pub mod transport;
 pub use buffa::{EnumValue, MessageField};
 pub use buffa_types::google::protobuf as well_known;
 pub use polywire_core::*;
-pub use polywire_engine::{Limits, limits, wire::websocket::handshake::Origins};
+pub use polywire_engine::{
+    Limits, limits,
+    protocol::cors::{CorsPolicy, InvalidOrigin},
+    wire::websocket::handshake::Origins,
+};
 
 pub use crate::{
     broadcast::{Broadcast, Subscription},

@@ -221,6 +221,7 @@ impl Calls {
                 self.started += 1;
                 machine.finish(key, &Status::not_found("not here"), &Metadata::new(), &Metadata::new());
             }
+            Event::Request { key, .. } => machine.answer(key, 404, &Headers::new(), Bytes::new()),
             Event::Ended { key, .. } => {
                 expect(self.opened == Some(key), || "another call".into())?;
                 self.ended += 1;

@@ -171,7 +171,7 @@ impl Http {
         let compression = if compressed { options.compression } else { Compression::Identity };
         let message = bare(message);
         if options.get && message.len() <= GET_MESSAGE_BYTES_MAX {
-            let headers = Arc::new(connect::get_request(options, &message, compression));
+            let headers = Arc::new(connect::request_by_get(options, &message, compression));
             return self.wire.open(now, &headers, extra.as_ref(), true);
         }
         let mut extra = extra.unwrap_or_default();

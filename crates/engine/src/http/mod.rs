@@ -46,6 +46,8 @@ pub(crate) struct Http {
     deadlines_fresh: Vec<(Instant, CallKey)>,
     /// The head of the latest request, for requests with the same headers.
     head_latest: Option<(Arc<Headers>, Form, Arc<RequestHead>)>,
+    /// Server: requests of pages of other origins whose answers have not begun.
+    cross_origin: Vec<(CallKey, Arc<Headers>)>,
     /// Server, HTTP/1.1: a WebSocket begins as soon as the answer to its request has gone out.
     begins: Option<Box<Begin>>,
 }
@@ -138,6 +140,7 @@ impl Http {
             deadlines: Deadlines::default(),
             deadlines_fresh: Vec::new(),
             head_latest: None,
+            cross_origin: Vec::new(),
             begins: None,
         }
     }
@@ -261,6 +264,7 @@ impl Http {
                 Some(self.end(key, status, trailing, false))
             }
             StreamEvent::Reset { key, reason, by_peer, unprocessed } => {
+                self.cross_origin.retain(|(other, _)| *other != key);
                 let call = self.call(key)?;
                 let late = call.deadline.is_some_and(|deadline| deadline <= self.now);
                 let mut status = grpc::status_of_reset(reason, by_peer);

@@ -39,6 +39,9 @@ impl Http {
         if websocket::handshake::is_upgrade(headers) {
             return self.read_upgrade(key, headers, end);
         }
+        if self.answer_preflight(key, headers, end) {
+            return None;
+        }
         let request = match &self.head_latest {
             Some((latest, form, head)) if Arc::ptr_eq(latest, headers) => {
                 Request::Call { form: *form, head: Arc::clone(head), message: None }
@@ -234,8 +237,8 @@ impl Http {
             }
             _ => {}
         }
-        let head = self.config.templates().head(call.form, call.codec, call.compression);
-        self.wire.send_headers(key, head, metadata_extra(leading).as_ref(), false);
+        let head = Arc::clone(self.config.templates().head(call.form, call.codec, call.compression));
+        self.send_head(key, &head, metadata_extra(leading).as_ref(), false);
     }
 
     pub(crate) fn respond(&mut self, key: CallKey, leading: &Metadata, message: Bytes, trailing: &Metadata) {
@@ -282,7 +285,8 @@ impl Http {
             let output = rest.answer.end(status, trailing);
             return self.write_rest(key, output, true);
         }
-        let templates = self.config.templates();
+        let config = Arc::clone(&self.config);
+        let templates = config.templates();
         let before_head = call.phase == Phase::ExpectHead;
         match call.form {
             Form::Grpc if before_head => {
@@ -290,20 +294,20 @@ impl Http {
                 let mut extra = Headers::new();
                 grpc::write_status(&mut extra, status, trailing);
                 let head = templates.head(call.form, call.codec, Compression::Identity);
-                self.wire.send_headers(key, head, Some(&extra), true);
+                self.send_head(key, head, Some(&extra), true);
             }
             Form::Grpc if status.is_ok() && trailing.is_empty() => {
-                self.wire.send_headers(key, templates.trailers_ok(), None, true);
+                self.send_head(key, templates.trailers_ok(), None, true);
             }
             Form::Grpc => {
                 let mut trailers = Headers::new();
                 grpc::write_status(&mut trailers, status, trailing);
-                self.wire.send_headers(key, templates.nothing(), Some(&trailers), true);
+                self.send_head(key, templates.nothing(), Some(&trailers), true);
             }
             Form::ConnectStreaming | Form::GrpcWeb | Form::GrpcWebText => {
                 if before_head {
                     let head = templates.head(call.form, call.codec, call.compression);
-                    self.wire.send_headers(key, head, metadata_extra(leading).as_ref(), false);
+                    self.send_head(key, head, metadata_extra(leading).as_ref(), false);
                 }
                 let end = match call.form {
                     Form::ConnectStreaming => connect::end_of_stream(status, trailing),
@@ -319,7 +323,7 @@ impl Http {
                 let http_status = if unknown_path { 404 } else { connect::http_status(status.code()) };
                 let head =
                     connect::unary_response(http_status, Codec::Json, identity, accepts, body.len(), leading, trailing);
-                self.wire.send_headers(key, templates.nothing(), Some(&head), false);
+                self.send_head(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
             Form::Plain | Form::Rest => self.wire.reset(key, Reason::CANCEL),
@@ -334,7 +338,7 @@ impl Http {
         let body = bare(message);
         let accepts = self.config.accepts();
         let head = connect::unary_response(200, call.codec, compression, accepts, body.len(), leading, trailing);
-        self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), false);
+        self.send_block(key, &head, false);
         self.wire.send_data(key, body, true);
     }
 
@@ -357,7 +361,7 @@ impl Http {
             if end && !no_body {
                 head.push(b"content-length", output.body.len().to_string());
             }
-            self.wire.send_headers(key, self.config.templates().nothing(), Some(&head), end && no_body);
+            self.send_block(key, &head, end && no_body);
             if end && no_body {
                 return;
             }
@@ -371,6 +375,43 @@ impl Http {
         if self.remove(key).is_some() {
             self.wire.reset(key, Reason::REFUSED_STREAM);
         }
+    }
+
+    /// The headers of an answer, or its trailers. Pages of other origins are told what they may read.
+    fn send_head(&mut self, key: CallKey, head: &Arc<Headers>, extra: Option<&Headers>, end: bool) {
+        if self.cross_origin.is_empty() {
+            return self.wire.send_headers(key, head, extra, end);
+        }
+        let Some(at) = self.cross_origin.iter().position(|(other, _)| *other == key) else {
+            return self.wire.send_headers(key, head, extra, end);
+        };
+        let (_, request) = self.cross_origin.swap_remove(at);
+        let mut all = Headers::clone(head);
+        for (name, value) in extra.into_iter().flat_map(Headers::iter) {
+            all.push(name, value);
+        }
+        self.config.cors().apply(&request, &mut all);
+        self.wire.send_headers(key, &Arc::new(all), None, end);
+    }
+
+    fn send_block(&mut self, key: CallKey, block: &Headers, end: bool) {
+        let nothing = Arc::clone(self.config.templates().nothing());
+        self.send_head(key, &nothing, Some(block), end);
+    }
+
+    /// Answers a browser that asks what a page may send (CORS); says whether it was that.
+    fn answer_preflight(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> bool {
+        if headers.find(b"origin").is_none() {
+            return false;
+        }
+        if end && let Some(answer) = self.config.cors().preflight(headers) {
+            self.wire.send_headers(key, &Arc::new(answer), None, true);
+            return true;
+        }
+        if !self.config.cors().is_same_origin() {
+            self.cross_origin.push((key, Arc::clone(headers)));
+        }
+        false
     }
 
     /// Answers an ordinary request, or a call with HTTP alone, once the request has ended.
@@ -397,7 +438,7 @@ impl Http {
             return;
         };
         let no_body = body.is_empty();
-        self.wire.send_headers(key, self.config.templates().nothing(), Some(&headers), no_body);
+        self.send_block(key, &headers, no_body);
         if !no_body {
             self.wire.send_data(key, body, true);
         }

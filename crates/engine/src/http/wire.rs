@@ -9,6 +9,7 @@ use crate::{
 
 /// A wire that carries HTTP: all of them speak the same words.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "the usual case stands in place; the other is small")]
 pub(crate) enum HttpWire {
     Http1(Box<http1::Connection>),
     Http2(http2::Connection),

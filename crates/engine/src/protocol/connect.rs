@@ -369,7 +369,7 @@ pub(crate) fn request_extra(timeout: Option<Duration>, metadata: &Metadata) -> O
 }
 
 /// All headers of a request by GET: the message stands in the path.
-pub(crate) fn get_request(options: &RequestOptions, message: &[u8], compression: Compression) -> Headers {
+pub(crate) fn request_by_get(options: &RequestOptions, message: &[u8], compression: Compression) -> Headers {
     let mut path = format!("{}?connect=v1&encoding={}", options.path, options.codec.name());
     if compression != Compression::Identity {
         path.push_str("&compression=");
@@ -568,7 +568,7 @@ mod tests {
             (Codec::Proto, &[], Compression::Identity),
             (Codec::Json, &[7, 8], Compression::Gzip),
         ] {
-            let headers = get_request(&RequestOptions { codec, ..options() }, message, compression);
+            let headers = request_by_get(&RequestOptions { codec, ..options() }, message, compression);
             assert!(is_get(&headers));
             let (head, read) = parse_get(&headers, CompressionSet::ALL).unwrap();
             assert_eq!((head.path.as_str(), head.codec), ("/a.B/C", codec));

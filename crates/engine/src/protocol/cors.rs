@@ -77,6 +77,11 @@ impl CorsPolicy {
         self
     }
 
+    /// Whether pages of other origins are all refused.
+    pub fn is_same_origin(&self) -> bool {
+        matches!(&self.origins, Origins::Listed(listed) if listed.is_empty())
+    }
+
     /// How long a browser may remember the answer to a preflight.
     #[must_use]
     pub fn max_age(mut self, max_age: Duration) -> Self {
@@ -128,7 +133,7 @@ impl CorsPolicy {
 
     /// Adds to the head of a response what lets a page of another origin read it, if it may.
     pub fn apply(&self, request: &Headers, response: &mut Headers) {
-        if matches!(&self.origins, Origins::Listed(listed) if listed.is_empty()) {
+        if self.is_same_origin() {
             return;
         }
         if self.origins != Origins::Any {

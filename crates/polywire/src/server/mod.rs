@@ -10,7 +10,7 @@ use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
 use polywire_engine::{
     Config, ConfigParts, Limits,
-    protocol::rest::Routes,
+    protocol::{cors::CorsPolicy, rest::Routes},
     wire::websocket::handshake::{Origins, Policy},
 };
 
@@ -55,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
     pub(crate) origins: Origins,
+    pub(crate) cors: CorsPolicy,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -86,6 +87,7 @@ impl Server {
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
                 origins: Origins::Same,
+                cors: CorsPolicy::same_origin(),
             },
             tls: None,
             reflection: false,
@@ -116,6 +118,14 @@ impl Server {
     #[must_use]
     pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
         self.http.add(path, Arc::new(handler));
+        self
+    }
+
+    /// Sets which pages of other origins may call from a browser over HTTP (CORS). Default: none; pages that the server itself
+    /// delivers may always call.
+    #[must_use]
+    pub fn cors(mut self, policy: CorsPolicy) -> Self {
+        self.options.cors = policy;
         self
     }
 
@@ -241,6 +251,7 @@ impl Server {
                 decompress: Some(undo),
                 detail_json: Some(any::detail_any_json),
                 routes: Some(routes(&self.services)?),
+                cors: self.options.cors.clone(),
                 websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
             },
         );
