@@ -30,6 +30,8 @@ pub struct Request {
     rule: &'static HttpRule,
     bindings: Bindings,
     content_type: String,
+    /// How the body is compressed. The head says it too, but the head may have been taken.
+    compression: Compression,
     kind: MethodKind,
     /// The number of `last-event-id`, when that is one.
     last_event: Option<u64>,
@@ -130,6 +132,7 @@ impl Request {
             reading,
             rule,
             content_type: content_type.to_owned(),
+            compression: head.compression,
             kind: route.kind,
             last_event: text("last-event-id").and_then(|id| id.parse().ok()),
             answer: Shape::choose(rule, route.kind, text("accept").unwrap_or_default()),
@@ -154,7 +157,8 @@ impl Request {
     /// # Errors
     /// When it is not JSON, or not the JSON that the rule asks for.
     pub fn message(&self, body: Bytes) -> Result<Bytes, Status> {
-        if self.takes_compressed() && (self.head.compression != Compression::Identity || is_object(&body)) {
+        let compressed = self.compression != Compression::Identity && !body.is_empty();
+        if self.takes_compressed() && (compressed || is_object(&body)) {
             // The codec looks at it; nothing has to be put into it.
             return Ok(body);
         }
