@@ -2,6 +2,8 @@
 //!
 //! `BLESS=1` writes what the engine says into the files; review reads the difference.
 
+#![allow(clippy::unwrap_used)] // helpers of tests too
+
 #[path = "support/native.rs"]
 mod support;
 
