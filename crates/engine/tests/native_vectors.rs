@@ -142,7 +142,7 @@ impl Player {
         }
         let connection = &mut self.connection;
         match does["do"].as_str().unwrap() {
-            "call" => return self.open(now, does),
+            "call" => self.open(now, does),
             "send" => connection.send(key(), bytes()),
             "half_close" => connection.half_close(key()),
             "cancel" => connection.cancel(key()),
