@@ -10,7 +10,11 @@ export default defineConfig({
     modulePreload: false,
     assetsInlineLimit: 1 << 20,
     rollupOptions: {
-      output: { entryFileNames: "page.js", assetFileNames: "page[extname]" },
+      output: {
+        entryFileNames: "page.js",
+        assetFileNames: "page[extname]",
+        postBanner: "/*! Contains @connectrpc/connect (Apache-2.0) and @bufbuild/protobuf (Apache-2.0 AND BSD-3-Clause). */",
+      },
     },
   },
   test: { include: ["tests/**/*.test.ts"], testTimeout: 30_000, hookTimeout: 60_000 },

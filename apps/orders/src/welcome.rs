@@ -24,6 +24,7 @@ fn text(flags: &Flags, address: &str, database: &str) -> String {
     } else {
         (target.clone(), "grpcurl -plaintext")
     };
+    let page = format!("{}://{target}/", if secure { "https" } else { "http" });
     let polywire = "cargo run --release -q -p polywire-cli --";
     let tls = if secure { " --cacert CA.pem" } else { "" };
     format!(
@@ -33,6 +34,7 @@ The café is open.
   listening on  {address} ({wire})
   orders        {database}
   stock         {stock}
+  page          {page}
 
 Paste into another terminal:
 
@@ -74,6 +76,7 @@ mod tests {
         let flags = Flags::parse_from(["orders", "--ephemeral"]);
         let text = text(&flags, "0.0.0.0:5000", "SQLite in memory");
         assert!(text.contains("listening on  0.0.0.0:5000 (gRPC in the clear)"), "{text}");
+        assert!(text.contains("page          http://127.0.0.1:5000/"), "{text}");
         assert!(text.contains("grpcurl -plaintext -d '{\"customer\""), "{text}");
         assert!(text.contains("127.0.0.1:5000 orders.v1.Orders/Create"), "{text}");
         assert!(text.contains("{\"announce\": {\"kitchen\": \"upstairs\"}}"), "{text}");
