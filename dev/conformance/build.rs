@@ -10,6 +10,7 @@ fn main() -> Result<(), polywire_proto::Error> {
         .file("connectrpc/conformance/v1/service.proto")
         .file("grpc/testing/messages.proto")
         .file("grpc/testing/test.proto")
+        .file("polywire/test/v1/rest.proto")
         .file("xds/data/orca/v3/orca_load_report.proto")
         .file("xds/service/orca/v3/orca.proto")
         .options(options)

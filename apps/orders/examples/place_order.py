@@ -12,7 +12,9 @@ import uuid
 import grpc
 
 # grpcio-tools compiles .proto files when they are imported.
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "proto"))
+root = pathlib.Path(__file__).resolve().parents[3]
+sys.path.insert(0, str(root / "proto"))
+sys.path.append(str(root / "crates/proto/include"))  # google/api, which says how the methods are reached as REST
 stock_pb2, stock_grpc = grpc.protos_and_services("stock/v1/stock.proto")
 orders_pb2, orders_grpc = grpc.protos_and_services("orders/v1/orders.proto")
 

@@ -3,7 +3,7 @@
 pub mod connect_suite;
 pub mod tap;
 
-polywire::include_proto!();
+::polywire::include_proto!();
 
 /// The interoperability test services as a `FileDescriptorSet`.
 pub const TEST_DESCRIPTORS: &[u8] = grpc::testing::__polywire::DESCRIPTORS;

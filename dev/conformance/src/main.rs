@@ -11,6 +11,7 @@ mod http1;
 mod interop;
 mod peers;
 mod process;
+mod rest;
 mod skips;
 mod table;
 mod websocket;
@@ -42,6 +43,8 @@ enum Suite {
     Websocket(websocket::Options),
     /// The standard gRPC cases between polywire and other implementations
     Interop(interop::Options),
+    /// REST by google.api.http, with curl
+    Rest(rest::Options),
 }
 
 #[tokio::main]
@@ -55,6 +58,7 @@ async fn main() -> ExitCode {
             Suite::Http1(options) => http1::run(options).await,
             Suite::Websocket(options) => websocket::run(options).await,
             Suite::Interop(options) => interop::run(options).await,
+            Suite::Rest(options) => rest::judge(options).await,
         }
     };
     // Leaving this block drops every running program, and dropping kills it.

@@ -358,7 +358,7 @@ impl Model {
                 expect(machine.calls_open() == 0, || "calls are left".into())
             }
             Event::Writable { key } => self.call(key).hears(me),
-            Event::Request { .. } => Err("a call came as an ordinary request".into()),
+            Event::Request { .. } | Event::Tunnel { .. } => Err("a call came as something else".into()),
             Event::Started { key, head, deadline, last } => {
                 let call = self.call(key);
                 expect(call.keys[1].replace(key).is_none(), || "a second start".into())?;

@@ -29,11 +29,13 @@ const TARGETS: &[&str] = &[
     "connection",
     "detect",
     "envelope",
+    "frames",
     "grpc_headers",
     "hpack_decode",
     "hpack_round_trip",
     "http1",
     "json_text",
+    "rest_template",
     "websocket",
 ];
 

@@ -151,12 +151,13 @@ impl OrdersService for Shop {
 
     async fn watch(
         &self,
-        _call: &mut Call,
+        call: &mut Call,
         request: WatchOrderRequestView<'_>,
         responses: Sender<OrderEvent>,
     ) -> Result<(), Status> {
         let id = OrderId::from_name("name", request.name)?;
-        self.watch_one(id, request.after_sequence, responses).await
+        let after = Self::go_on(call, request.after_sequence)?;
+        self.watch_one(id, after, responses).await
     }
 
     async fn watch_all(
@@ -166,7 +167,8 @@ impl OrdersService for Shop {
         responses: Sender<OrderEvent>,
     ) -> Result<(), Status> {
         let filter = convert::filter(&request.filter)?;
-        self.watch_many(call, filter, request.after_sequence, responses).await
+        let after = Self::go_on(call, request.after_sequence)?;
+        self.watch_many(call, filter, after, responses).await
     }
 
     async fn import(&self, _call: &mut Call, requests: Receiver<CreateOrderRequest>) -> Result<ImportSummary, Status> {

@@ -1,6 +1,6 @@
 //! Watching orders.
 
-use polywire::{Call, Sender, Status};
+use polywire::{Call, Protocol, Sender, Status};
 
 use super::shop::Shop;
 use super::{convert, status};
@@ -62,6 +62,16 @@ impl Shop {
             }
         }
         Err(status::unavailable("the server is about to end; watch again after the last sequence number"))
+    }
+
+    /// After which sequence number a stream begins. A browser that comes back asks what it asked before, and says by
+    /// `last-event-id` which event it had last; so events bear their sequence numbers as ids.
+    pub(super) fn go_on(call: &mut Call, after: Option<i64>) -> Result<Option<i64>, Status> {
+        if call.protocol() != Protocol::Rest {
+            return Ok(after);
+        }
+        call.append_leading("event-id-field", "sequence").map_err(|error| Status::internal(error.to_string()))?;
+        Ok(call.metadata().get("last-event-id").and_then(|id| id.parse().ok()).or(after))
     }
 
     /// Checks a sequence number that somebody wants to go on from.

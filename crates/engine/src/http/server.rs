@@ -273,8 +273,8 @@ impl Http {
         let Some(mut call) = self.remove(key) else { return };
         if let Some(rest) = &mut call.rest {
             if call.phase == Phase::ExpectHead {
-                let output = rest.answer.leading(leading);
-                self.write_rest(key, output, false);
+                // Not sent yet: an error decides the status of the response.
+                rest.answer.extend_leading(leading);
             }
             if !status.is_ok() && rest.answer.is_begun() && rest.answer.ends_in_silence() {
                 return self.wire.reset(key, Reason::INTERNAL_ERROR);

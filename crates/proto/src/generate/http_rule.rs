@@ -5,16 +5,13 @@ use std::{
     fmt::Write as _,
 };
 
-use buffa::{UnknownFieldData, UnknownFields};
 use buffa_descriptor::generated::descriptor::field_descriptor_proto::{Label, Type};
 use polywire_core::PathTemplate;
 
 use crate::{
     DescriptorProto, EnumDescriptorProto, Error, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
+    http_rule::{Rule, http_rules},
 };
-
-/// The extension `google.api.http` of `MethodOptions`.
-const HTTP: u32 = 72_295_728;
 
 /// All messages and enums of a descriptor set, by full name with a dot in front.
 pub(super) struct Types<'a> {
@@ -91,8 +88,8 @@ pub(super) fn plan(
     let fault =
         |what: String| Error::generate(format!("{file}: the HTTP rule of {}: {what}", path.trim_start_matches('/')));
     let mut plans = Vec::new();
-    for rule in read_rules(method).map_err(&fault)? {
-        plans.push(rule.check(types, method).map_err(&fault)?);
+    for rule in http_rules(method).map_err(&fault)? {
+        plans.push(check(rule, types, method).map_err(&fault)?);
     }
     Ok(plans)
 }
@@ -301,59 +298,44 @@ fn kind(field: &FieldDescriptorProto) -> Kind<'_> {
     })
 }
 
-/// `google.api.HttpRule` without its additional bindings.
-#[derive(Debug, Default)]
-struct Rule {
-    verb: String,
-    path: String,
-    body: String,
-    response_body: String,
-}
-
-impl Rule {
-    fn check(self, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
-        let request = method.input_type.clone().unwrap_or_default();
-        let response = method.output_type.clone().unwrap_or_default();
-        if self.verb.is_empty()
-            || !self.verb.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'*' | b'-'))
-        {
-            return Err(format!("the verb {:?} is none; write it in capitals, or \"*\" for any", self.verb));
-        }
-        let template = PathTemplate::parse(&self.path).map_err(|error| error.to_string())?;
-        for variable in template.variables() {
-            check_variable(types, &request, variable.field_path())?;
-        }
-        let bound = |name: &str| template.variables().iter().find(|variable| variable.field_path()[0] == name);
-        let body = match self.body.as_str() {
-            "" if method.client_streaming.unwrap_or(false) => {
-                return Err("the client streams, so its messages need a body; write body: \"*\"".to_owned());
-            }
-            "" => BodyPlan::None,
-            _ if self.verb == "GET" => {
-                return Err("a GET has no body; remove `body`, or make it a POST".to_owned());
-            }
-            "*" => BodyPlan::All,
-            name => {
-                let Some(place) = types.place(&request, name) else {
-                    return Err(no_field(types, &request, name, "body"));
-                };
-                if let Some(variable) = bound(name).filter(|variable| variable.field_path().len() == 1) {
-                    return Err(format!(
-                        "{} is the body and a variable of the path; let one of them be another field",
-                        variable.field_path()[0]
-                    ));
-                }
-                BodyPlan::Field(place)
-            }
-        };
-        let response_body = match self.response_body.as_str() {
-            "" => None,
-            name => {
-                Some(types.place(&response, name).ok_or_else(|| no_field(types, &response, name, "response_body"))?)
-            }
-        };
-        Ok(RulePlan { verb: self.verb, template, text: self.path, body, response_body, request, response })
+fn check(rule: Rule, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
+    let request = method.input_type.clone().unwrap_or_default();
+    let response = method.output_type.clone().unwrap_or_default();
+    if rule.verb.is_empty() || !rule.verb.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'*' | b'-')) {
+        return Err(format!("the verb {:?} is none; write it in capitals, or \"*\" for any", rule.verb));
     }
+    let template = PathTemplate::parse(&rule.path).map_err(|error| error.to_string())?;
+    for variable in template.variables() {
+        check_variable(types, &request, variable.field_path())?;
+    }
+    let bound = |name: &str| template.variables().iter().find(|variable| variable.field_path()[0] == name);
+    let body = match rule.body.as_str() {
+        "" if method.client_streaming.unwrap_or(false) => {
+            return Err("the client streams, so its messages need a body; write body: \"*\"".to_owned());
+        }
+        "" => BodyPlan::None,
+        _ if rule.verb == "GET" => {
+            return Err("a GET has no body; remove `body`, or make it a POST".to_owned());
+        }
+        "*" => BodyPlan::All,
+        name => {
+            let Some(place) = types.place(&request, name) else {
+                return Err(no_field(types, &request, name, "body"));
+            };
+            if let Some(variable) = bound(name).filter(|variable| variable.field_path().len() == 1) {
+                return Err(format!(
+                    "{} is the body and a variable of the path; let one of them be another field",
+                    variable.field_path()[0]
+                ));
+            }
+            BodyPlan::Field(place)
+        }
+    };
+    let response_body = match rule.response_body.as_str() {
+        "" => None,
+        name => Some(types.place(&response, name).ok_or_else(|| no_field(types, &response, name, "response_body"))?),
+    };
+    Ok(RulePlan { verb: rule.verb, template, text: rule.path, body, response_body, request, response })
 }
 
 /// A variable of the path has to be a single value that a text can stand for.
@@ -392,74 +374,6 @@ fn no_field(types: &Types<'_>, message: &str, name: &str, place: &str) -> String
     let names: Vec<_> = fields.iter().filter_map(|field| field.name.as_deref()).collect();
     let has = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
     format!("{place}: {} has no field {name:?}; {has}", message.trim_start_matches('.'))
-}
-
-/// The rules of a method: the one that stands there and its additional bindings.
-fn read_rules(method: &MethodDescriptorProto) -> Result<Vec<Rule>, String> {
-    let Some(options) = method.options.as_option() else { return Ok(Vec::new()) };
-    let mut bytes = Vec::new();
-    let mut is_there = false;
-    // Parts of one message may come separately; put one behind another they are the whole.
-    for field in options.__buffa_unknown_fields.iter().filter(|field| field.number == HTTP) {
-        if let UnknownFieldData::LengthDelimited(part) = &field.data {
-            bytes.extend_from_slice(part);
-            is_there = true;
-        }
-    }
-    let mut rules = Vec::new();
-    if is_there {
-        read_rule(&bytes, false, &mut rules)?;
-    }
-    Ok(rules)
-}
-
-fn read_rule(bytes: &[u8], is_additional: bool, rules: &mut Vec<Rule>) -> Result<(), String> {
-    let fields =
-        UnknownFields::decode_from_slice(bytes).map_err(|error| format!("its bytes are malformed: {error}"))?;
-    let mut rule = Rule::default();
-    let mut bindings = Vec::new();
-    for field in fields.iter() {
-        let UnknownFieldData::LengthDelimited(value) = &field.data else { continue };
-        let text = || String::from_utf8_lossy(value).into_owned();
-        match field.number {
-            2 => (rule.verb, rule.path) = ("GET".to_owned(), text()),
-            3 => (rule.verb, rule.path) = ("PUT".to_owned(), text()),
-            4 => (rule.verb, rule.path) = ("POST".to_owned(), text()),
-            5 => (rule.verb, rule.path) = ("DELETE".to_owned(), text()),
-            6 => (rule.verb, rule.path) = ("PATCH".to_owned(), text()),
-            7 => rule.body = text(),
-            8 => read_custom(value, &mut rule)?,
-            11 if is_additional => {
-                return Err("additional bindings have none themselves; put them all into the first rule".to_owned());
-            }
-            11 => read_rule(value, true, &mut bindings)?,
-            12 => rule.response_body = text(),
-            _ => {}
-        }
-    }
-    if rule.verb.is_empty() && rule.path.is_empty() {
-        return Err("it has no verb and path; write one, as in get: \"/v1/things\"".to_owned());
-    }
-    rules.push(rule);
-    rules.append(&mut bindings);
-    Ok(())
-}
-
-/// `google.api.CustomHttpPattern`.
-fn read_custom(bytes: &[u8], rule: &mut Rule) -> Result<(), String> {
-    let fields =
-        UnknownFields::decode_from_slice(bytes).map_err(|error| format!("its bytes are malformed: {error}"))?;
-    for field in fields.iter() {
-        if let UnknownFieldData::LengthDelimited(value) = &field.data {
-            let text = String::from_utf8_lossy(value).into_owned();
-            match field.number {
-                1 => rule.verb = text,
-                2 => rule.path = text,
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The name in JSON: as it was given, or made from the other (`page_size`, `pageSize`).

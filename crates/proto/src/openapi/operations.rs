@@ -5,14 +5,17 @@ use std::collections::BTreeMap;
 use polywire_core::{PathTemplate, Segment};
 
 use super::{
-    annotations::{HttpRule, field_behavior, http_rules},
+    annotations::field_behavior,
     declared::{
         Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, json_name, message_of,
     },
     json::{Json, Object},
     schema::{Schemas, is_text},
 };
-use crate::{FieldDescriptorProto, MethodDescriptorProto};
+use crate::{
+    FieldDescriptorProto, MethodDescriptorProto,
+    http_rule::{Rule, http_rules},
+};
 
 /// Verbs that a path can have.
 const VERBS: [&str; 8] = ["delete", "get", "head", "options", "patch", "post", "put", "trace"];
@@ -49,7 +52,7 @@ impl<'a> Operations<'a> {
         for (index, method) in service.proto.method.iter().enumerate() {
             let comment = self.declared.method_comment(service, index);
             let shown = Shown { service: name, proto: method, comment };
-            let rules = http_rules(method);
+            let rules = http_rules(method).unwrap_or_default();
             if rules.is_empty() {
                 self.add_connect(&shown);
             }
@@ -82,9 +85,10 @@ impl<'a> Operations<'a> {
     }
 
     /// The method by one rule of `google.api.http`.
-    fn add_rest(&mut self, method: &Shown<'_>, rule: &HttpRule, index: usize) {
+    fn add_rest(&mut self, method: &Shown<'_>, rule: &Rule, index: usize) {
         let Ok(template) = PathTemplate::parse(&rule.path) else { return };
-        if !VERBS.contains(&rule.verb.as_str()) {
+        let verb = rule.verb.to_ascii_lowercase();
+        if !VERBS.contains(&verb.as_str()) {
             return;
         }
         let Some(request) = self.declared.message(method.request()).cloned() else { return };
@@ -108,7 +112,7 @@ impl<'a> Operations<'a> {
             .with("200", self.response(method, rule))
             .with("default", failed.with("content", content("application/json", error)));
         operation.set("responses", responses);
-        self.put(path, &rule.verb, operation);
+        self.put(path, &verb, operation);
     }
 
     /// The path with a parameter for each wildcard, and these parameters.
@@ -210,7 +214,7 @@ impl<'a> Operations<'a> {
     fn request_body(
         &mut self,
         method: &Shown<'_>,
-        rule: &HttpRule,
+        rule: &Rule,
         request: &Message<'a>,
         bound: &[Vec<String>],
     ) -> Option<Object> {
@@ -244,7 +248,7 @@ impl<'a> Operations<'a> {
         })
     }
 
-    fn response(&mut self, method: &Shown<'_>, rule: &HttpRule) -> Object {
+    fn response(&mut self, method: &Shown<'_>, rule: &Rule) -> Object {
         let field = match rule.response_body.as_str() {
             "" => None,
             name => self.declared.message(method.response()).and_then(|message| message.field(name)),

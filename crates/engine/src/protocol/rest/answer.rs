@@ -125,12 +125,17 @@ impl Answer {
         }
     }
 
+    /// Leading metadata that goes out with whatever comes next.
+    pub fn extend_leading(&mut self, leading: &Metadata) {
+        self.leading.extend(leading);
+    }
+
     /// Leading metadata. A streaming answer begins with it.
     pub fn leading(&mut self, leading: &Metadata) -> Output {
         if self.stage != Stage::Head {
             return Output::default();
         }
-        self.leading.extend(leading);
+        self.extend_leading(leading);
         match self.shape {
             // The status of the call decides that of the response; the first message decides the content type.
             Shape::One | Shape::Raw => Output::default(),

@@ -52,6 +52,7 @@ impl Lines {
 
     /// The last line, which may do without an end; the body is over.
     pub fn finish(&mut self) -> Option<Bytes> {
+        self.searched = 0;
         trimmed(std::mem::take(&mut self.pending).freeze())
     }
 
@@ -84,6 +85,7 @@ mod tests {
             }
             found.extend(lines.finish());
             assert_eq!(found, [&b"{\"a\":1}"[..], b"{\"b\":2}", b"{\"c\":3}"], "{step}");
+            assert_eq!((lines.next().unwrap(), lines.finish()), (None, None));
         }
     }
 
