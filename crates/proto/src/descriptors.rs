@@ -2,7 +2,7 @@
 
 use buffa::{DecodeOptions, Message as _};
 
-use crate::{Error, FileDescriptorProto, FileDescriptorSet};
+use crate::{Error, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet};
 
 /// Memory that the elements of one descriptor set may take when it is decoded. The largest sets in use take half of it; a
 /// broken file fails with an error instead of taking everything.
@@ -27,6 +27,23 @@ pub(crate) fn imports(file: &FileDescriptorProto) -> impl Iterator<Item = &str> 
 /// The bytes of a descriptor set, extensions of options included.
 pub fn encode_descriptor_set(descriptors: &FileDescriptorSet) -> Vec<u8> {
     descriptors.encode_to_vec()
+}
+
+/// The name in JSON: as it was given, or made from the other (`page_size`, `pageSize`).
+pub(crate) fn json_name(field: &FieldDescriptorProto) -> String {
+    if let Some(name) = &field.json_name {
+        return name.clone();
+    }
+    let mut camel = String::new();
+    let mut raise = false;
+    for letter in field.name.as_deref().unwrap_or_default().chars() {
+        match letter {
+            '_' => raise = true,
+            _ if std::mem::take(&mut raise) => camel.push(letter.to_ascii_uppercase()),
+            _ => camel.push(letter),
+        }
+    }
+    camel
 }
 
 /// The named files and all they import, each file behind those it imports, without positions and comments.

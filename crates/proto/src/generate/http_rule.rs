@@ -10,7 +10,8 @@ use polywire_core::PathTemplate;
 
 use crate::{
     DescriptorProto, EnumDescriptorProto, Error, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
-    http_rule::{Rule, http_rules},
+    annotations::{HttpRule, http_rules},
+    descriptors::json_name,
 };
 
 /// All messages and enums of a descriptor set, by full name with a dot in front.
@@ -89,7 +90,7 @@ pub(super) fn plan(
         |what: String| Error::generate(format!("{file}: the HTTP rule of {}: {what}", path.trim_start_matches('/')));
     let mut plans = Vec::new();
     for rule in http_rules(method).map_err(&fault)? {
-        plans.push(check(rule, types, method).map_err(&fault)?);
+        plans.push(rule.check(types, method).map_err(&fault)?);
     }
     Ok(plans)
 }
@@ -298,44 +299,50 @@ fn kind(field: &FieldDescriptorProto) -> Kind<'_> {
     })
 }
 
-fn check(rule: Rule, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
-    let request = method.input_type.clone().unwrap_or_default();
-    let response = method.output_type.clone().unwrap_or_default();
-    if rule.verb.is_empty() || !rule.verb.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'*' | b'-')) {
-        return Err(format!("the verb {:?} is none; write it in capitals, or \"*\" for any", rule.verb));
-    }
-    let template = PathTemplate::parse(&rule.path).map_err(|error| error.to_string())?;
-    for variable in template.variables() {
-        check_variable(types, &request, variable.field_path())?;
-    }
-    let bound = |name: &str| template.variables().iter().find(|variable| variable.field_path()[0] == name);
-    let body = match rule.body.as_str() {
-        "" if method.client_streaming.unwrap_or(false) => {
-            return Err("the client streams, so its messages need a body; write body: \"*\"".to_owned());
+impl HttpRule {
+    fn check(self, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
+        let request = method.input_type.clone().unwrap_or_default();
+        let response = method.output_type.clone().unwrap_or_default();
+        if self.verb.is_empty()
+            || !self.verb.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'*' | b'-'))
+        {
+            return Err(format!("the verb {:?} is none; write it in capitals, or \"*\" for any", self.verb));
         }
-        "" => BodyPlan::None,
-        _ if rule.verb == "GET" => {
-            return Err("a GET has no body; remove `body`, or make it a POST".to_owned());
+        let template = PathTemplate::parse(&self.path).map_err(|error| error.to_string())?;
+        for variable in template.variables() {
+            check_variable(types, &request, variable.field_path())?;
         }
-        "*" => BodyPlan::All,
-        name => {
-            let Some(place) = types.place(&request, name) else {
-                return Err(no_field(types, &request, name, "body"));
-            };
-            if let Some(variable) = bound(name).filter(|variable| variable.field_path().len() == 1) {
-                return Err(format!(
-                    "{} is the body and a variable of the path; let one of them be another field",
-                    variable.field_path()[0]
-                ));
+        let bound = |name: &str| template.variables().iter().find(|variable| variable.field_path()[0] == name);
+        let body = match self.body.as_str() {
+            "" if method.client_streaming.unwrap_or(false) => {
+                return Err("the client streams, so its messages need a body; write body: \"*\"".to_owned());
             }
-            BodyPlan::Field(place)
-        }
-    };
-    let response_body = match rule.response_body.as_str() {
-        "" => None,
-        name => Some(types.place(&response, name).ok_or_else(|| no_field(types, &response, name, "response_body"))?),
-    };
-    Ok(RulePlan { verb: rule.verb, template, text: rule.path, body, response_body, request, response })
+            "" => BodyPlan::None,
+            _ if self.verb == "GET" => {
+                return Err("a GET has no body; remove `body`, or make it a POST".to_owned());
+            }
+            "*" => BodyPlan::All,
+            name => {
+                let Some(place) = types.place(&request, name) else {
+                    return Err(no_field(types, &request, name, "body"));
+                };
+                if let Some(variable) = bound(name).filter(|variable| variable.field_path().len() == 1) {
+                    return Err(format!(
+                        "{} is the body and a variable of the path; let one of them be another field",
+                        variable.field_path()[0]
+                    ));
+                }
+                BodyPlan::Field(place)
+            }
+        };
+        let response_body = match self.response_body.as_str() {
+            "" => None,
+            name => {
+                Some(types.place(&response, name).ok_or_else(|| no_field(types, &response, name, "response_body"))?)
+            }
+        };
+        Ok(RulePlan { verb: self.verb, template, text: self.path, body, response_body, request, response })
+    }
 }
 
 /// A variable of the path has to be a single value that a text can stand for.
@@ -374,23 +381,6 @@ fn no_field(types: &Types<'_>, message: &str, name: &str, place: &str) -> String
     let names: Vec<_> = fields.iter().filter_map(|field| field.name.as_deref()).collect();
     let has = if names.is_empty() { "it has none".to_owned() } else { format!("it has {}", names.join(", ")) };
     format!("{place}: {} has no field {name:?}; {has}", message.trim_start_matches('.'))
-}
-
-/// The name in JSON: as it was given, or made from the other (`page_size`, `pageSize`).
-fn json_name(field: &FieldDescriptorProto) -> String {
-    if let Some(name) = &field.json_name {
-        return name.clone();
-    }
-    let mut camel = String::new();
-    let mut raise = false;
-    for letter in field.name.as_deref().unwrap_or_default().chars() {
-        match letter {
-            '_' => raise = true,
-            _ if std::mem::take(&mut raise) => camel.push(letter.to_ascii_uppercase()),
-            _ => camel.push(letter),
-        }
-    }
-    camel
 }
 
 /// A full name as the name of a static. Two underscores stand for a dot.

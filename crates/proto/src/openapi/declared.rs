@@ -8,6 +8,7 @@ use crate::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto, MethodDescriptorProto,
     ServiceDescriptorProto,
     comments::{Comments, path as at, plain},
+    descriptors::json_name,
 };
 
 /// Everything in some files.
@@ -138,26 +139,6 @@ impl Place {
         path.extend([kind, i32::try_from(index).unwrap_or(i32::MAX)]);
         Self { file: self.file, path }
     }
-}
-
-/// The name in JSON: what the compiler wrote down, or what it would have.
-pub(super) fn json_name(field: &FieldDescriptorProto) -> String {
-    if let Some(name) = &field.json_name {
-        return name.clone();
-    }
-    let mut json = String::new();
-    let mut upper = false;
-    for letter in field.name.as_deref().unwrap_or_default().chars() {
-        match letter {
-            '_' => upper = true,
-            letter if upper => {
-                json.push(letter.to_ascii_uppercase());
-                upper = false;
-            }
-            letter => json.push(letter),
-        }
-    }
-    json
 }
 
 pub(super) fn is_repeated(field: &FieldDescriptorProto) -> bool {

@@ -4,7 +4,6 @@
 //! it with JSON. Comments become descriptions. The order of everything is that of names, or of the `.proto` file inside of messages, so
 //! the same files always give the same text.
 
-mod annotations;
 mod declared;
 mod json;
 mod operations;

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use buffa_descriptor::generated::descriptor::field_descriptor_proto::Type;
 
 use super::{
-    annotations::field_behavior,
-    declared::{Declared, Message, is_repeated, is_required_label, json_name, message_of},
+    declared::{Declared, Message, is_repeated, is_required_label, message_of},
     json::{Json, Object},
 };
-use crate::FieldDescriptorProto;
+use crate::{FieldDescriptorProto, annotations::field_behavior, descriptors::json_name};
 
 /// The schemas that were asked for, and all that these refer to.
 pub(super) struct Schemas<'a> {

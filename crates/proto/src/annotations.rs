@@ -1,25 +1,35 @@
-//! The annotation `google.api.http`, read from options: `descriptor.proto` does not know it, so it is among its unknown
-//! fields.
+//! The annotations of `google/api`, read from options: `descriptor.proto` does not know them, so they are among its unknown fields.
 
 use buffa::{UnknownFieldData, UnknownFields};
 
-use crate::MethodDescriptorProto;
+use crate::{FieldDescriptorProto, MethodDescriptorProto};
 
 /// `google.api.HttpRule` without its additional bindings.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Rule {
-    /// `GET`, or what a custom pattern says.
+#[derive(Debug, Default)]
+pub(crate) struct HttpRule {
+    /// In capitals; `*` for any.
     pub(crate) verb: String,
     pub(crate) path: String,
     pub(crate) body: String,
     pub(crate) response_body: String,
 }
 
+/// What `google.api.field_behavior` says of a field.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FieldBehavior {
+    pub(crate) required: bool,
+    pub(crate) output_only: bool,
+    pub(crate) input_only: bool,
+}
+
 /// The extension `google.api.http` of `MethodOptions`.
 const HTTP: u32 = 72_295_728;
 
+/// The extension `google.api.field_behavior` of `FieldOptions`.
+const FIELD_BEHAVIOR: u32 = 1052;
+
 /// The rules of a method: the one that stands there and its additional bindings.
-pub(crate) fn http_rules(method: &MethodDescriptorProto) -> Result<Vec<Rule>, String> {
+pub(crate) fn http_rules(method: &MethodDescriptorProto) -> Result<Vec<HttpRule>, String> {
     let Some(options) = method.options.as_option() else { return Ok(Vec::new()) };
     let mut bytes = Vec::new();
     let mut is_there = false;
@@ -37,10 +47,31 @@ pub(crate) fn http_rules(method: &MethodDescriptorProto) -> Result<Vec<Rule>, St
     Ok(rules)
 }
 
-fn read_rule(bytes: &[u8], is_additional: bool, rules: &mut Vec<Rule>) -> Result<(), String> {
+/// What is true of a field.
+pub(crate) fn field_behavior(field: &FieldDescriptorProto) -> FieldBehavior {
+    let mut behavior = FieldBehavior::default();
+    let Some(options) = field.options.as_option() else { return behavior };
+    let mut note = |value: u64| match value {
+        2 => behavior.required = true,
+        3 => behavior.output_only = true,
+        4 => behavior.input_only = true,
+        _ => {}
+    };
+    for field in options.__buffa_unknown_fields.iter().filter(|field| field.number == FIELD_BEHAVIOR) {
+        match &field.data {
+            UnknownFieldData::Varint(value) => note(*value),
+            // Some compilers pack them; all known values are of one byte.
+            UnknownFieldData::LengthDelimited(packed) => packed.iter().for_each(|value| note(u64::from(*value))),
+            _ => {}
+        }
+    }
+    behavior
+}
+
+fn read_rule(bytes: &[u8], is_additional: bool, rules: &mut Vec<HttpRule>) -> Result<(), String> {
     let fields =
         UnknownFields::decode_from_slice(bytes).map_err(|error| format!("its bytes are malformed: {error}"))?;
-    let mut rule = Rule::default();
+    let mut rule = HttpRule::default();
     let mut bindings = Vec::new();
     for field in fields.iter() {
         let UnknownFieldData::LengthDelimited(value) = &field.data else { continue };
@@ -70,7 +101,7 @@ fn read_rule(bytes: &[u8], is_additional: bool, rules: &mut Vec<Rule>) -> Result
 }
 
 /// `google.api.CustomHttpPattern`.
-fn read_custom(bytes: &[u8], rule: &mut Rule) -> Result<(), String> {
+fn read_custom(bytes: &[u8], rule: &mut HttpRule) -> Result<(), String> {
     let fields =
         UnknownFields::decode_from_slice(bytes).map_err(|error| format!("its bytes are malformed: {error}"))?;
     for field in fields.iter() {
