@@ -10,7 +10,7 @@ use super::body::Body;
 use super::exchange::{Exchange, Side};
 use super::fault::write_answer;
 use super::head;
-use super::receive::{HELD_BYTES_MAX, Input};
+use super::receive::{HELD_BYTES_MAX, Input, Latest};
 use super::timers::Timers;
 use crate::drain::Machine;
 use crate::limits::Limits;
@@ -34,8 +34,8 @@ pub struct Connection {
     pub(super) input: Input,
     /// The peer's body in progress.
     pub(super) body: Option<Body>,
-    /// Server: the head of the latest request, for requests with the same.
-    pub(super) latest: Option<(Bytes, Arc<Headers>, head::Request)>,
+    pub(super) latest_request: Option<Latest<head::Request>>,
+    pub(super) latest_response: Option<Latest<head::Response>>,
     /// Client: informational answers to the request in progress.
     pub(super) informational: u32,
 
@@ -79,7 +79,8 @@ impl Connection {
             limits: Arc::clone(limits),
             input: Input::default(),
             body: None,
-            latest: None,
+            latest_request: None,
+            latest_response: None,
             informational: 0,
             out: Transmit::default(),
             wants_open: false,
@@ -483,7 +484,8 @@ impl Connection {
     fn forget(&mut self) {
         self.exchange = None;
         self.body = None;
-        self.latest = None;
+        self.latest_request = None;
+        self.latest_response = None;
         self.input.take();
     }
 
@@ -542,7 +544,8 @@ impl Connection {
         if self.events.is_empty() {
             self.events = VecDeque::new();
         }
-        self.latest = None;
+        self.latest_request = None;
+        self.latest_response = None;
     }
 }
 

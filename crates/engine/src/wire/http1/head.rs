@@ -3,6 +3,8 @@
 //! `httparse` takes a head apart. What it lets pass for the sake of old peers is refused here: bare line feeds, bytes
 //! outside ASCII in a target, and everything by which two readers could come to different ends.
 
+use std::mem::MaybeUninit;
+
 use super::fault::Fault;
 use super::fields::{Framing, Hop, is_hop_by_hop, is_token_byte, push, trim};
 use crate::wire::Headers;
@@ -74,9 +76,9 @@ pub(super) fn too_large(bytes: &[u8]) -> Fault {
 
 /// Takes the head of a request apart; `bytes` is all of it.
 pub(super) fn parse_request(bytes: &[u8], list_bytes_max: usize) -> Result<(Headers, Request), Fault> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Request::new(&mut fields);
-    match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut parsed = httparse::Request::new(&mut []);
+    match parsed.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Ok(_) => return Err(Fault::bad("the head is not one request")),
         Err(error) => return Err(request_fault(error, bytes)),
@@ -151,9 +153,9 @@ pub(super) fn parse_response(
     head_only: bool,
     list_bytes_max: usize,
 ) -> Result<(Headers, Response), Fault> {
-    let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
-    let mut parsed = httparse::Response::new(&mut fields);
-    match parsed.parse(bytes) {
+    let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
+    let mut parsed = httparse::Response::new(&mut []);
+    match httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut parsed, bytes, &mut fields) {
         Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
         Ok(_) => return Err(Fault::bad("the head is not one answer")),
         Err(httparse::Error::TooManyHeaders) => return Err(TOO_LARGE),

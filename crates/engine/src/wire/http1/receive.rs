@@ -10,7 +10,7 @@ use super::exchange::{Exchange, Side};
 use super::fault::Fault;
 use super::fields::Framing;
 use super::head::{self, End};
-use crate::wire::{ConnectionError, LimitExceeded, Role, StreamEvent as Event};
+use crate::wire::{ConnectionError, Headers, LimitExceeded, Role, StreamEvent as Event};
 
 /// Bytes that are taken beyond what [`Connection::wants_bytes`] asked for: a driver's read or two are under way when it
 /// becomes false. Who goes on gets its connection closed.
@@ -83,8 +83,8 @@ impl Input {
         std::mem::take(&mut self.bytes)
     }
 
-    /// The next head, once it is complete.
-    fn take_head(&mut self, bytes_max: usize) -> Result<Option<Bytes>, Fault> {
+    /// The next head, once it is complete. `latest`: the head before, which is often the same.
+    fn take_head(&mut self, latest: Option<&Bytes>, bytes_max: usize) -> Result<Option<Bytes>, Fault> {
         if !self.line_skipped {
             match self.bytes.as_ref() {
                 [b'\r'] => return Ok(None),
@@ -94,6 +94,13 @@ impl Input {
                 }
                 _ => {}
             }
+        }
+        if let Some(latest) = latest
+            && self.bytes.starts_with(latest)
+        {
+            self.scanned = 0;
+            self.line_skipped = false;
+            return Ok(Some(self.bytes.split_to(latest.len())));
         }
         match head::find_end(&self.bytes, self.scanned)? {
             End::At(end) if end <= bytes_max => {
@@ -107,6 +114,22 @@ impl Input {
             }
             End::At(_) | End::Beyond(_) => Err(head::too_large(&self.bytes[..self.bytes.len().min(bytes_max)])),
         }
+    }
+}
+
+/// A head and what was made of it, for the next one if that is the same: then nothing is taken apart, and the upper
+/// layer gets the same `Arc`.
+#[derive(Debug)]
+pub(super) struct Latest<T> {
+    bytes: Bytes,
+    headers: Arc<Headers>,
+    facts: T,
+}
+
+impl<T> Latest<T> {
+    fn new(bytes: &[u8], headers: &Arc<Headers>, facts: T) -> Self {
+        // A copy: a slice would keep the whole read alive.
+        Latest { bytes: Bytes::copy_from_slice(bytes), headers: Arc::clone(headers), facts }
     }
 }
 
@@ -161,15 +184,16 @@ impl Connection {
             return Ok(false);
         }
         let list_bytes_max = self.limits.header_list_bytes_max as usize;
-        let Some(bytes) = self.input.take_head(list_bytes_max)? else {
+        let latest = self.latest_request.as_ref();
+        let Some(bytes) = self.input.take_head(latest.map(|latest| &latest.bytes), list_bytes_max)? else {
             return Ok(false);
         };
-        let (headers, request) = match &self.latest {
-            Some((latest, headers, request)) if *latest == bytes => (Arc::clone(headers), *request),
+        let (headers, request) = match latest {
+            Some(latest) if latest.bytes == bytes => (Arc::clone(&latest.headers), latest.facts),
             _ => {
                 let (headers, request) = head::parse_request(&bytes, list_bytes_max)?;
                 let headers = Arc::new(headers);
-                self.latest = Some((Bytes::copy_from_slice(&bytes), Arc::clone(&headers), request));
+                self.latest_request = Some(Latest::new(&bytes, &headers, request));
                 (headers, request)
             }
         };
@@ -200,12 +224,23 @@ impl Connection {
             return Err(Fault::bad("the server said something behind its answer"));
         }
         let list_bytes_max = self.limits.header_list_bytes_max as usize;
-        let Some(bytes) = self.input.take_head(list_bytes_max)? else {
+        let latest = self.latest_response.as_ref();
+        let Some(bytes) = self.input.take_head(latest.map(|latest| &latest.bytes), list_bytes_max)? else {
             return Ok(false);
         };
-        let (headers, response) = head::parse_response(&bytes, exchange.head_only, list_bytes_max)?;
         let key = exchange.key;
-        let headers = Arc::new(headers);
+        let (headers, response) = match latest {
+            // The answer to HEAD says the same and means another end.
+            Some(latest) if latest.bytes == bytes && !exchange.head_only => (Arc::clone(&latest.headers), latest.facts),
+            _ => {
+                let (headers, response) = head::parse_response(&bytes, exchange.head_only, list_bytes_max)?;
+                let headers = Arc::new(headers);
+                if response.status >= 200 && !exchange.head_only {
+                    self.latest_response = Some(Latest::new(&bytes, &headers, response));
+                }
+                (headers, response)
+            }
+        };
         if response.status == 101 {
             if !exchange.upgrade || !response.upgrade {
                 return Err(Fault::bad("the server changes the protocol unasked"));

@@ -2,8 +2,8 @@
 //!
 //! [`Connection`] takes bytes, time and commands and gives bytes and [`StreamEvent`](super::StreamEvent)s. What it promises:
 //!
-//! - It never fails and never panics on input. A peer that breaks a rule loses the stream (RST_STREAM, [`StreamEvent::Reset`])
-//!   or the connection (GOAWAY, [`StreamEvent::Closed`]), as the standard says.
+//! - It never fails and never panics on input. A peer that breaks a rule loses the stream (RST_STREAM, [`StreamEvent::Reset`](super::StreamEvent::Reset))
+//!   or the connection (GOAWAY, [`StreamEvent::Closed`](super::StreamEvent::Closed)), as the standard says.
 //! - It never waits for a peer without a limit, and holds, answers and computes no more for one than
 //!   [`Limits`](crate::Limits) say. Attacks that have a name are tests in `tests/http2_hostile.rs`.
 //! - What is large is not copied, neither in nor out. What is small is written at once, straight into the output.
