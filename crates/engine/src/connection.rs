@@ -496,7 +496,7 @@ impl Connection {
         match &self.kind {
             Kind::Http(it) => it.calls_peer_max(),
             Kind::Native(it) => it.calls_peer_max(),
-            Kind::WebSocket(it) => u32::try_from(it.calls_peer_max()).unwrap_or(u32::MAX),
+            Kind::WebSocket(it) => it.calls_peer_max(),
             Kind::Detecting(_) | Kind::Upgrading(_) => 0,
         }
     }

@@ -205,6 +205,9 @@ impl Messages {
         self.now = now;
         self.heard = now;
         self.pinged = None;
+        if self.phase == Phase::Closed {
+            return;
+        }
         if self.input.is_empty() {
             self.input = bytes;
         } else {
