@@ -1187,7 +1187,7 @@ class Orders(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         cls.addClassCleanup(directory.cleanup)
         cls.target = f"127.0.0.1:{free_port()}"
-        arguments = [binary, "--ephemeral", "--listen", cls.target]
+        arguments = [os.path.abspath(binary), "--ephemeral", "--listen", cls.target]
         cls.process = subprocess.Popen(arguments, cwd=directory.name, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
         cls.addClassCleanup(stop, cls.process)
         for line in cls.process.stderr:
