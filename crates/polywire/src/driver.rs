@@ -177,7 +177,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
     /// Ends the transport in order, unless the peer leaves no room for that.
     fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.transmit.is_empty() && Pin::new(&mut self.transport).poll_shutdown(cx).is_ready() {
-            return Poll::Ready(());
+            // Closing a socket with bytes in it that nobody has read resets the connection, and the peer may lose our last
+            // words by that: what it still sends is taken, until it ends too.
+            for _ in 0..ROUNDS_MAX {
+                match self.reading {
+                    Reading::Ended => return Poll::Ready(()),
+                    Reading::Open => match poll_read(&mut self.transport, cx) {
+                        Poll::Ready(Ok(bytes)) if !bytes.is_empty() => {}
+                        Poll::Ready(_) => self.reading = Reading::Ended,
+                        Poll::Pending => break,
+                    },
+                }
+            }
         }
         let sleep = self.close_timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(CLOSE_TIMEOUT)));
         sleep.as_mut().poll(cx)

@@ -17,8 +17,8 @@ use crate::wire::{ConnectionError, Headers, LimitExceeded, Role, StreamEvent as 
 pub(super) const HELD_BYTES_MAX: usize = 1 << 20;
 
 /// Body that is read and dropped after the answer has been given, so that the connection can be used again. Reading
-/// more would cost more than a new connection.
-const DROPPED_BYTES_MAX: usize = 256 << 10;
+/// more would cost more than a new connection under TLS; ending it early loses calls that are on their way already.
+const DROPPED_BYTES_MAX: usize = 1 << 20;
 
 /// Pieces of a body below this are gathered before they are reported: a place in the queue costs about 100 bytes, and a
 /// slice keeps a whole read alive.
