@@ -439,6 +439,8 @@ DEFAULT_HELLO = {
 """What holds before the server's HELLO. It may only say more (but for STREAMS_MAX), so one can speak at once."""
 
 COMPRESSIONS = {"identity": 0, "gzip": 1, "deflate": 2}
+COMPRESSION_MAX = 5
+"""The protocol knows more than we do; nobody should send us those."""
 ACCEPTS = sum(1 << number for number in COMPRESSIONS.values())
 
 
@@ -494,7 +496,7 @@ def decode_frame(data: bytes, at: int, payload_max: int) -> Optional[Tuple[Frame
     except IndexError:
         return None
     if length > payload_max:
-        raise Violation(f"a frame of {length} bytes, {payload_max} are allowed", GoAway.LIMIT)
+        raise Violation(f"a frame of {length} bytes, {payload_max} are allowed")
     if len(data) < start + length:
         return None
     return Frame(first & 0x0F, first & 0xF0, stream, bytes(data[start : start + length])), start + length
@@ -714,9 +716,11 @@ class _Connection:
 
     def half_close(self, stream: _Stream) -> None:
         with self._lock:
-            self._open(stream)
-            if stream.end is None and not stream.half_closed:
-                self._write(encode_frame(Kind.END, stream=stream.number))
+            if not stream.half_closed and stream.end is None:
+                if stream.number:
+                    self._write(encode_frame(Kind.END, stream=stream.number))
+                else:
+                    self._open(stream, LAST)
             stream.half_closed = True
 
     def receive(self, stream: _Stream) -> Optional[bytes]:
@@ -815,13 +819,13 @@ class _Connection:
                 return
         (condition or self._sendable).wait(timeout)
 
-    def _open(self, stream: _Stream) -> None:
+    def _open(self, stream: _Stream, flags: int = 0) -> None:
         """Opens a call that has no message yet."""
         if stream.number or stream.end is not None:
             return
         self._wait_to_send(stream, True, False)
         payload, fields = self._opening(stream)
-        self._write(encode_frame(Kind.OPEN, fields, stream.number, payload))
+        self._write(encode_frame(Kind.OPEN, flags | fields, stream.number, payload))
 
     def _opening(self, stream: _Stream) -> Tuple[bytes, int]:
         """Gives the stream its number; what the payload of its first frame begins with, and the flag for it."""
@@ -1063,15 +1067,18 @@ class _Connection:
     def _handle(self, frame: Frame) -> None:
         if frame.kind == Kind.HELLO:
             self._on_hello(frame)
-        elif frame.kind in (Kind.MESSAGE, Kind.HEADERS, Kind.END):
+        elif frame.kind == Kind.WINDOW and frame.stream == 0:
+            self._window = _widened(self._window, decode_number(frame.payload))
+            self._sendable.notify_all()
+        elif frame.kind in (Kind.MESSAGE, Kind.HEADERS, Kind.END, Kind.WINDOW):
             if frame.stream not in self._streams:
                 raise Violation(f"a frame for stream {frame.stream}, which is not open")
             if frame.kind == Kind.MESSAGE:
                 self._on_message(frame, self._streams[frame.stream])
+            elif frame.kind == Kind.WINDOW:
+                self._on_window(frame, self._streams[frame.stream])
             else:
                 self._on_fields(frame, self._streams[frame.stream])
-        elif frame.kind == Kind.WINDOW:
-            self._on_window(frame)
         elif frame.kind == Kind.PING:
             _expect_bytes(frame, 8)
             self._write(encode_frame(Kind.PONG, payload=frame.payload))
@@ -1091,8 +1098,9 @@ class _Connection:
             raise Violation("a second HELLO, or one on a stream")
         # The name, and what later versions say, need not be numbers.
         says = {tag: decode_number(value) for tag, value in decode_fields(frame.payload) if tag < HelloTag.NAME}
-        if says.get(HelloTag.VERSION) != VERSION:
-            raise Violation(f"it speaks version {says.get(HelloTag.VERSION)}, we speak {VERSION}")
+        version = says.get(HelloTag.VERSION, VERSION)
+        if version != VERSION:
+            raise Violation(f"it speaks version {version}, we speak {VERSION}")
         self._hello = says
         before = dict(self._says)
         for tag, least in DEFAULT_HELLO.items():
@@ -1171,11 +1179,11 @@ class _Connection:
             self._free_number(frame.stream)
 
     def _note_fields(self, stream: _Stream, data: bytes) -> _End:
-        """Keeps the leading metadata; returns how the call ends, if it does. What is no metadata ends the call."""
+        """Keeps the leading metadata; returns how the call ends, if it does. What concerns only the call ends only the call."""
         try:
             return self._read_fields(stream, data)
         except ValueError as error:
-            self._cancel(stream, Code.INTERNAL, f"the server sent metadata that is none: {error}")
+            self._cancel(stream, Code.INTERNAL, f"the server said something wrong about the call: {error}")
             return stream.end or _ended(Code.OK, "")
 
     def _read_fields(self, stream: _Stream, data: bytes) -> _End:
@@ -1188,6 +1196,8 @@ class _Connection:
                 leading.append(decode_metadata(value))
             elif tag == Tag.COMPRESSION:
                 stream.their_compression = decode_number(value)
+                if stream.their_compression > COMPRESSION_MAX:
+                    raise ValueError(f"compression {stream.their_compression} is unknown")
             elif tag == Tag.CODE:
                 number = decode_number(value)
                 code = Code(number) if number in Code.__members__.values() else Code.UNKNOWN
@@ -1203,15 +1213,11 @@ class _Connection:
             stream.leading = leading
         return _End(code, message, details, trailing, unprocessed)
 
-    def _on_window(self, frame: Frame) -> None:
+    def _on_window(self, frame: Frame, stream: Optional[_Stream]) -> None:
         count = decode_number(frame.payload)
-        if frame.stream == 0:
-            self._window = _widened(self._window, count)
-        else:
-            stream = self._streams.get(frame.stream)
-            if stream is not None:
-                stream.window = _widened(stream.window, count)
-        self._sendable.notify_all()
+        if stream is not None:
+            stream.window = _widened(stream.window, count)
+            self._sendable.notify_all()
 
     def _on_goaway(self, frame: Frame) -> None:
         try:

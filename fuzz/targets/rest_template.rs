@@ -86,7 +86,7 @@ fuzz_target!(|input: &[u8]| {
         if let Ok(message) = request.message(body.clone()) {
             // What was put together can be taken apart: it is an object, and a client finds a way to send it or says why not.
             for rules in [&GET[..], &SEND] {
-                if let Ok(sent) = client_request(rules, &message) {
+                if let Ok(sent) = client_request(rules, MethodKind::Unary, &message) {
                     let mut headers = Headers::new();
                     headers.push(":method", sent.rule.verb);
                     headers.push(":path", &sent.path);

@@ -74,6 +74,8 @@ export interface OpenStream {
   /** `package.Service/Method` */
   readonly path: string;
   readonly leading: readonly MetadataEntry[];
+  /** The host that is meant. */
+  readonly authority: string;
   readonly codec: number;
   readonly compression: number;
   readonly accepted: number;
@@ -104,7 +106,10 @@ export interface StreamEnd {
   readonly fromServer: boolean;
 }
 
-const Code = { Cancelled: 1, ResourceExhausted: 8, Internal: 13, Unavailable: 14 } as const;
+const Code = { Cancelled: 1, Unknown: 2, ResourceExhausted: 8, Internal: 13, Unavailable: 14 } as const;
+
+/** The greatest of the codes that have a name. */
+const CODE_MAX = 16;
 
 /**
  * ```text
@@ -122,7 +127,7 @@ export class Connection {
   #ready: Stream[] = [];
   /** Streams which wait for a number. */
   #waiting: Stream[] = [];
-  /** Numbers that were in use and are free again. */
+  /** Numbers that were in use and are free again, the smallest last. */
   readonly #freeNumbers: number[] = [];
   #numberNext = 1;
   readonly #methods = new Map<string, number>();
@@ -130,6 +135,7 @@ export class Connection {
   #helloCame = false;
   #sendWindow = HELLO_DEFAULTS.connectionWindowBytes;
   #unreturned = 0;
+  #receiveWindow: number = LIMITS.connectionWindowBytes;
   #state: "open" | "draining" | "closed" = "open";
   #goAwaySent = false;
   #flushQueued = false;
@@ -194,11 +200,11 @@ export class Connection {
   }
 
   /** Takes no new calls, and closes when those that are open have ended. */
-  drain(): void {
+  drain(text = ""): void {
     if (this.#state === "closed") return;
     if (!this.#goAwaySent) {
       this.#goAwaySent = true;
-      writeFrame(this.#out, Kind.GoAway, 0, 0, encodeGoAway(GoAwayCode.None, ""));
+      writeFrame(this.#out, Kind.GoAway, 0, 0, encodeGoAway(GoAwayCode.None, text));
       this.#flushSoon();
     }
     if (this.#state === "draining") return;
@@ -295,6 +301,9 @@ export class Connection {
     const [fields, message] = stream.isInMessage
       ? [undefined, frame.payload]
       : splitFields(frame.payload, frame.flags);
+    this.#receiveWindow -= message.length;
+    stream.receiveWindow -= message.length;
+    if (this.#receiveWindow < 0 || stream.receiveWindow < 0) throw new PeerMisbehaved("more than a window allows");
     this.#returnConnectionWindow(message.length);
     if (last) this.#free(stream);
     stream.handleMessage(frame.flags, fields, message);
@@ -340,6 +349,7 @@ export class Connection {
     this.#unreturned += bytes;
     if (this.#unreturned * 2 < LIMITS.connectionWindowBytes) return;
     writeFrame(this.#out, Kind.Window, 0, 0, encodeVarint(this.#unreturned));
+    this.#receiveWindow += this.#unreturned;
     this.#unreturned = 0;
     this.#flushSoon();
   }
@@ -350,6 +360,7 @@ export class Connection {
     returnWindow: (stream, bytes) => {
       if (this.#streams.get(stream.number) !== stream) return;
       writeFrame(this.#out, Kind.Window, 0, stream.number, encodeVarint(bytes));
+      stream.receiveWindow += bytes;
       this.#flushSoon();
     },
     cancel: (stream) => {
@@ -402,7 +413,8 @@ export class Connection {
 
   #free(stream: Stream): void {
     this.#streams.delete(stream.number);
-    this.#freeNumbers.push(stream.number);
+    const place = this.#freeNumbers.findLastIndex((number) => number > stream.number);
+    this.#freeNumbers.splice(place + 1, 0, stream.number);
     // Not at once: a last message that is being handled still belongs to the old stream.
     queueMicrotask(() => {
       this.#admitWaiting();
@@ -452,7 +464,7 @@ export class Connection {
   /** The reference to a method, and whether it brings its fields along. A number stands for the path together with
    * what goes with it, since the server remembers these with the number. */
   readonly #number = (call: OpenStream): { reference: Uint8Array; known: boolean } => {
-    const key = `${call.path} ${call.codec} ${call.compression} ${call.accepted}`;
+    const key = [call.path, call.codec, call.compression, call.accepted, call.authority].join(" ");
     const known = this.#methods.get(key);
     if (known !== undefined) return { reference: encodeMethod(known), known: true };
     if (this.#methods.size >= this.#hello.methodsMax) return { reference: encodeMethod(0, call.path), known: false };
@@ -547,6 +559,8 @@ export class Stream {
   number = 0;
   /** For the connection. */
   sendWindow = 0;
+  /** For the connection. */
+  receiveWindow: number = LIMITS.windowBytes;
   /** For the connection: whether it stands in the row of those which send. */
   isReady = false;
 
@@ -558,6 +572,7 @@ export class Stream {
   #sentLast = false;
   #end: StreamEnd | undefined;
   #isCancelled = false;
+  #compression = 0;
   #leadingIsKnown = false;
   #resolveEnded!: (end: StreamEnd) => void;
   #resolveLeading!: (leading: Leading) => void;
@@ -708,6 +723,7 @@ export class Stream {
     if (this.#isCancelled) return;
     if (this.#leadingIsKnown) throw new PeerMisbehaved("headers after headers or a message");
     this.#learnLeading(fields);
+    this.#refuse(this.#faultOf(fields, false), false);
   }
 
   /** For the connection. */
@@ -719,6 +735,11 @@ export class Stream {
     if (first) {
       this.#learnLeading(fields ?? {});
       this.#piecesCompressed = (flags & Flag.Compressed) !== 0;
+      const fault = this.#faultOf(fields ?? {}, this.#piecesCompressed);
+      if (fault !== undefined) {
+        this.#refuse(fault, (flags & Flag.Last) !== 0);
+        return;
+      }
     }
     this.#piecesBytes += bytes.length;
     if (this.#piecesBytes > this.call.messageBytesMax) {
@@ -747,6 +768,7 @@ export class Stream {
   /** For the connection. */
   handleEnd(fields: CallFields): void {
     this.#learnLeading(fields);
+    this.#refuse(this.#faultOf(fields, false), true);
     if (this.#isInMessage && (fields.code ?? 0) === 0) {
       this.finish(ended(Code.Internal, "the server ended the call in the middle of a message", false));
       return;
@@ -771,10 +793,10 @@ export class Stream {
 
   #finishWith(fields: CallFields, code: number): void {
     this.finish({
-      code,
+      code: code <= CODE_MAX ? code : Code.Unknown,
       message: fields.message ?? "",
       details: fields.details ?? [],
-      trailing: fields.trailing ?? [],
+      trailing: forApplications(fields.trailing ?? []),
       unprocessed: fields.unprocessed ?? false,
       fromServer: true,
     });
@@ -783,7 +805,25 @@ export class Stream {
   #learnLeading(fields: CallFields): void {
     if (this.#leadingIsKnown) return;
     this.#leadingIsKnown = true;
-    this.#resolveLeading({ metadata: fields.leading ?? [], compression: fields.compression ?? 0 });
+    this.#compression = fields.compression ?? 0;
+    this.#resolveLeading({ metadata: forApplications(fields.leading ?? []), compression: this.#compression });
+  }
+
+  /** What is wrong with fields and flags of the server's so that this call, and only this, cannot go on. */
+  #faultOf(fields: CallFields, isCompressed: boolean): string | undefined {
+    const odd = [...(fields.leading ?? []), ...(fields.trailing ?? [])].find((entry) => !mayTravel(entry));
+    if (odd !== undefined) return `the server sent metadata that may not travel: "${odd[0]}"`;
+    if (this.#compression !== 0 && (this.call.accepted & (1 << this.#compression)) === 0) {
+      return `the server compresses with number ${this.#compression}, which was not accepted`;
+    }
+    if (isCompressed && this.#compression === 0) return "the server sent a compressed message and did not say how";
+    return undefined;
+  }
+
+  #refuse(fault: string | undefined, isOver: boolean): void {
+    if (fault === undefined) return;
+    if (isOver) this.finish(ended(Code.Internal, fault, false));
+    else this.cancel(Code.Internal, fault);
   }
 
   #returnWindow(bytes: number): void {
@@ -809,19 +849,37 @@ function callFields(call: OpenStream, isKnown: boolean): CallFields {
     if (call.codec !== 0) fields.codec = call.codec;
     if (call.compression !== 0) fields.compression = call.compression;
     if (call.accepted > 1) fields.accepted = call.accepted;
+    if (call.authority !== "") fields.authority = call.authority;
   }
   return fields;
 }
 
 /** What stands before the message in a call's first frame, and the least of the message. */
 function headBytesAtMost(call: OpenStream): number {
-  let bytes = 64 + 3 * call.path.length;
+  let bytes = 64 + 3 * (call.path.length + call.authority.length);
   for (const [key, value] of call.leading) bytes += 8 + key.length + value.length;
   return bytes;
 }
 
 function ended(code: number, message: string, unprocessed: boolean): StreamEnd {
   return { code, message, details: [], trailing: [], unprocessed, fromServer: false };
+}
+
+function mayTravel([key, value]: MetadataEntry): boolean {
+  if (!/^[0-9a-z_.-]+$/.test(key)) return false;
+  return key.endsWith("-bin") || value.every((byte) => byte >= 0x20 && byte <= 0x7e);
+}
+
+/** Keys that gRPC keeps for itself are not the application's, but for these. */
+const RESERVED_AND_TOLD = new Set([
+  "grpc-previous-rpc-attempts",
+  "grpc-retry-pushback-ms",
+  "grpc-tags-bin",
+  "grpc-trace-bin",
+]);
+
+function forApplications(entries: readonly MetadataEntry[]): readonly MetadataEntry[] {
+  return entries.filter(([key]) => !key.startsWith("grpc-") || RESERVED_AND_TOLD.has(key));
 }
 
 function join(pieces: readonly Uint8Array[], bytes: number): Uint8Array {

@@ -177,15 +177,16 @@ const CallTag = {
   Unprocessed: 11,
 } as const;
 
-/** The entries alone, in the order of their tags, without their total. */
+/** The entries alone, without their total. The timeout stands first, and next what a method's number stands for: so what differs
+ * from call to call is at both ends. */
 export function encodeCallFields(fields: CallFields): Uint8Array<ArrayBuffer> {
   const out = new ByteWriter();
   writeInteger(out, CallTag.Timeout, fields.timeoutMicros);
-  for (const entry of fields.leading ?? []) writeNamed(out, CallTag.Leading, utf8(entry[0]), entry[1]);
   writeInteger(out, CallTag.Codec, fields.codec);
   writeInteger(out, CallTag.Compression, fields.compression);
   writeInteger(out, CallTag.Accepted, fields.accepted);
   writeText(out, CallTag.Authority, fields.authority);
+  for (const entry of fields.leading ?? []) writeNamed(out, CallTag.Leading, utf8(entry[0]), entry[1]);
   writeInteger(out, CallTag.Code, fields.code);
   writeText(out, CallTag.Message, fields.message);
   for (const detail of fields.details ?? []) writeNamed(out, CallTag.Detail, utf8(detail.typeUrl), detail.value);
@@ -337,6 +338,8 @@ export function decodeHello(bytes: Uint8Array): Hello {
         break;
       case HelloTag.SilenceMaxMs:
         hello.silenceMaxMs = integer(value);
+        // Less than that would be pings all day.
+        if (hello.silenceMaxMs > 0) hello.silenceMaxMs = Math.max(hello.silenceMaxMs, 3_000);
         break;
       case HelloTag.MethodsMax:
         hello.methodsMax = Math.max(integer(value), HELLO_DEFAULTS.methodsMax);

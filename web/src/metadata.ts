@@ -34,7 +34,7 @@ export function headersOf(entries: readonly MetadataEntry[]): Headers {
     try {
       headers.append(key, key.endsWith("-bin") ? encodeBinaryHeader(value) : text(value));
     } catch {
-      // `Headers` refuses some that a server should not send in the first place. The call is worth more than them.
+      // What may travel is more than what `Headers` takes in some browser's opinion. The call is worth more than an entry.
     }
   }
   return headers;

@@ -96,6 +96,7 @@ const ATTEMPTS_MAX = 3;
 class NativeTransport implements PolywireTransport {
   readonly #socket: Socket;
   readonly #url: string;
+  readonly #authority: string;
   readonly #options: PolywireTransportOptions;
   readonly #useBinaryFormat: boolean;
   readonly #readMaxBytes: number;
@@ -105,6 +106,7 @@ class NativeTransport implements PolywireTransport {
   constructor(socket: Socket, url: string, options: PolywireTransportOptions) {
     this.#socket = socket;
     this.#url = url;
+    this.#authority = new URL(url).host;
     this.#options = options;
     this.#useBinaryFormat = options.useBinaryFormat ?? true;
     this.#readMaxBytes = options.readMaxBytes ?? 4 * 1024 * 1024;
@@ -272,6 +274,7 @@ class NativeTransport implements PolywireTransport {
     for (const number of this.#accepted.keys()) accepted |= 1 << number;
     return {
       path: `${method.parent.typeName}/${method.name}`,
+      authority: this.#authority,
       leading: metadataOf(header),
       codec: this.#useBinaryFormat ? 0 : 1,
       compression: this.#sendCompression,
@@ -379,7 +382,7 @@ class RunningCall {
     if (!end.fromServer && this.#signal.aborted) throw ConnectError.from(getAbortSignalReason(this.#signal), Code.Canceled);
     const error = new ConnectError(
       end.message,
-      isCode(end.code) ? end.code : Code.Unknown,
+      end.code as Code,
       appendHeaders(this.header, this.trailer),
     );
     error.details = end.details.map(({ typeUrl, value }) => ({ type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1), value }));
@@ -404,10 +407,6 @@ async function onlyInput<I extends DescMessage>(messages: AsyncIterable<MessageS
   }
   if (only === undefined) throw new ConnectError("this method takes one message, and was given none", Code.Unimplemented);
   return only;
-}
-
-function isCode(code: number): code is Code {
-  return code >= 1 && code <= 16;
 }
 
 function deadlineOf(timeoutMs: number | undefined): number | undefined {

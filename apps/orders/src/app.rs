@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::feed::Feed;
+use crate::page;
 use crate::proto::orders::v1::OrdersServer;
 use crate::proto::stock::v1::StockServer;
 use crate::service::{CallLog, Shop, ShopSettings, StockCalls, Stockroom};
@@ -120,7 +121,7 @@ impl App {
         Ok(Self { database, shop, stockroom, feed, counters, ready, tasks })
     }
 
-    /// Adds the services to a server, with health and reflection, and around all of them a log of calls.
+    /// Adds the services to a server, with health and reflection, around all of them a log of calls, and beside them the page.
     ///
     /// Both services are `SERVING` as long as the database answers. That Stock is out of reach does not make Orders unhealthy:
     /// most of what it does goes on without.
@@ -136,7 +137,7 @@ impl App {
         let mut ready = self.ready.subscribe();
         set_health(&reporter, &names, *ready.borrow_and_update());
         tokio::spawn(report(ready, reporter, names));
-        server.add(health).with_reflection().with_openapi()
+        page::mount(server.add(health).with_reflection().with_openapi())
     }
 
     /// Ends the streams that would never end by themselves, so that a server can drain.

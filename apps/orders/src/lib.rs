@@ -15,6 +15,7 @@ pub mod clock;
 pub mod counters;
 pub mod domain;
 pub mod feed;
+mod page;
 pub mod service;
 pub mod store;
 

@@ -1,8 +1,8 @@
 //! The program itself: flags, signals, exit codes, TLS.
 #![allow(clippy::unwrap_used, reason = "this is a test, through and through")]
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -122,6 +122,30 @@ fn machines_get_json_and_no_welcome() {
     let mut said = String::new();
     program.stdout.unwrap().read_to_string(&mut said).unwrap();
     assert_eq!(said, "");
+}
+
+#[test]
+fn the_page_is_at_the_root_and_is_sent_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let program = Program::start(directory.path(), &["--listen", "127.0.0.1:0", "--ephemeral"]);
+    let ask = |path: &str, more: &str| {
+        let mut stream = TcpStream::connect(&program.address).unwrap();
+        let host = &program.address;
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\n{more}\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    let page = ask("/", "");
+    assert!(page.starts_with("HTTP/1.1 200 ") && page.contains("<title>"), "{page}");
+    for (path, content_type) in [("/page.js", "text/javascript"), ("/page.css", "text/css")] {
+        assert!(page.contains(&path[1..]), "{page}");
+        let file = ask(path, "");
+        assert!(file.starts_with("HTTP/1.1 200 ") && file.contains(content_type), "{path}");
+    }
+    let tag = page.lines().find(|line| line.starts_with("etag: ")).unwrap();
+    let again = ask("/", &format!("if-none-match: {}\r\n", &tag["etag: ".len()..]));
+    assert!(again.starts_with("HTTP/1.1 304 "), "{again}");
 }
 
 /// The program, running, until it is told to end or dropped.

@@ -6,7 +6,7 @@ mod support;
 use std::time::Duration;
 
 use polywire_engine::Limits;
-use polywire_engine::wire::{ConnectionError, Role, TimedOut};
+use polywire_engine::wire::{ConnectionError, Reason, Role, TimedOut};
 use support::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -197,6 +197,19 @@ fn a_client_waits_for_answers_as_long_as_its_caller_does() {
     raw.say("HTTP/1.1 2");
     raw.advance(secs(11));
     assert_eq!(timed_out(&raw), Some(TimedOut::HeaderBlock));
+}
+
+#[test]
+fn the_rest_of_an_answer_nobody_wants_is_not_waited_for_without_end() {
+    let mut raw = Raw::client();
+    let key = raw.ask("GET");
+    raw.say("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+    raw.connection.reset(key, Reason::NO_ERROR);
+    raw.drain();
+    raw.advance(secs(119));
+    assert_eq!(raw.closed(), None);
+    raw.advance(secs(1));
+    assert_eq!(timed_out(&raw), Some(TimedOut::Body));
 }
 
 #[test]

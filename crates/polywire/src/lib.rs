@@ -18,6 +18,7 @@ pub mod error_details;
 pub mod health;
 pub mod http;
 mod inbox;
+mod json;
 mod message;
 pub mod openapi;
 pub mod reflection;

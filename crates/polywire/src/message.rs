@@ -5,7 +5,10 @@ use bytes::{BufMut, Bytes};
 use polywire_core::{Codec, Compression, ENVELOPE_BYTES, Message, Status};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::compression::{self, DecompressError, decompress};
+use crate::{
+    compression::{self, DecompressError, decompress},
+    json,
+};
 
 /// What a message type must be able to do; generated types do.
 pub trait AnyMessage: Protobuf + Default + Serialize + DeserializeOwned + Send + Sync + 'static {}
@@ -47,7 +50,7 @@ pub(crate) fn decode<M: AnyMessage>(codec: Codec, bytes: &Bytes) -> Result<M, St
             M::decode(&mut bytes.clone()).map_err(|error| malformed(&error))
         }
         Codec::Proto => M::decode_from_slice(bytes).map_err(|error| malformed(&error)),
-        Codec::Json => serde_json::from_slice(bytes)
+        Codec::Json => json::read(bytes)
             .map_err(|error| Status::invalid_argument(format!("the message is not valid JSON for its type: {error}"))),
     }
 }

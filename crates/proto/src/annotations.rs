@@ -1,11 +1,7 @@
-//! The annotation `google.api.field_behavior`, read from options: `descriptor.proto` does not know it, so it is among its
-//! unknown fields.
+//! The annotations of `google/api`, read from options: `descriptor.proto` does not know them, so they are among its unknown fields.
 
-use buffa::UnknownFieldData;
+use buffa::{UnknownFieldData, UnknownFields};
 
-<<<<<<< HEAD:crates/proto/src/openapi/annotations.rs
-use crate::FieldDescriptorProto;
-=======
 use crate::{FieldDescriptorProto, MethodDescriptorProto};
 
 /// `google.api.HttpRule` without its additional bindings.
@@ -17,7 +13,6 @@ pub(crate) struct HttpRule {
     pub(crate) body: String,
     pub(crate) response_body: String,
 }
->>>>>>> refs/heads/openapi:crates/proto/src/annotations.rs
 
 /// What `google.api.field_behavior` says of a field.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,12 +22,12 @@ pub(crate) struct FieldBehavior {
     pub(crate) input_only: bool,
 }
 
+/// The extension `google.api.http` of `MethodOptions`.
+const HTTP: u32 = 72_295_728;
+
 /// The extension `google.api.field_behavior` of `FieldOptions`.
 const FIELD_BEHAVIOR: u32 = 1052;
 
-<<<<<<< HEAD:crates/proto/src/openapi/annotations.rs
-pub(super) fn field_behavior(field: &FieldDescriptorProto) -> FieldBehavior {
-=======
 /// The rules of a method: the one that stands there and its additional bindings.
 pub(crate) fn http_rules(method: &MethodDescriptorProto) -> Result<Vec<HttpRule>, String> {
     let Some(options) = method.options.as_option() else { return Ok(Vec::new()) };
@@ -54,7 +49,6 @@ pub(crate) fn http_rules(method: &MethodDescriptorProto) -> Result<Vec<HttpRule>
 
 /// What is true of a field.
 pub(crate) fn field_behavior(field: &FieldDescriptorProto) -> FieldBehavior {
->>>>>>> refs/heads/openapi:crates/proto/src/annotations.rs
     let mut behavior = FieldBehavior::default();
     let Some(options) = field.options.as_option() else { return behavior };
     let mut note = |value: u64| match value {
@@ -73,8 +67,6 @@ pub(crate) fn field_behavior(field: &FieldDescriptorProto) -> FieldBehavior {
     }
     behavior
 }
-<<<<<<< HEAD:crates/proto/src/openapi/annotations.rs
-=======
 
 fn read_rule(bytes: &[u8], is_additional: bool, rules: &mut Vec<HttpRule>) -> Result<(), String> {
     let fields =
@@ -124,4 +116,3 @@ fn read_custom(bytes: &[u8], rule: &mut HttpRule) -> Result<(), String> {
     }
     Ok(())
 }
->>>>>>> refs/heads/openapi:crates/proto/src/annotations.rs

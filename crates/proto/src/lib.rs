@@ -23,7 +23,6 @@ mod error;
 mod files;
 #[cfg(feature = "generate")]
 mod generate;
-mod http_rule;
 mod json;
 mod openapi;
 #[cfg(feature = "generate")]

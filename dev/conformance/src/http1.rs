@@ -57,6 +57,7 @@ pub(crate) async fn run(options: Options) -> Result<bool, String> {
         for case in cases() {
             judged.push((format!("request: {}", case.name), judge(&case, port).await));
         }
+        judged.push(("a head far beyond the limit".into(), long_head(port).await));
         judged.push(("pipelined requests, answers unread".into(), unread_answers(port, &server).await));
         if !options.quick {
             judged.push(("fifty heads that trickle".into(), slow_heads(port).await));
@@ -163,6 +164,21 @@ fn statuses(heard: &[u8]) -> Vec<u16> {
     let text = String::from_utf8_lossy(heard);
     let answers = text.match_indices("HTTP/1.1 ").filter_map(|(at, _)| text.get(at + 9..at + 12)?.parse().ok());
     answers.filter(|status| *status >= 200).collect()
+}
+
+/// A client that still writes while it is refused hears why: the server reads on for a moment, or its system would take
+/// the answer back with a reset.
+async fn long_head(port: u16) -> Outcome {
+    let mut said = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
+    said.extend(b"X: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n".repeat(20_000));
+    for _ in 0..20 {
+        match converse(port, &said).await {
+            Ok(heard) if statuses(&heard) == [431] => {}
+            Ok(heard) => return Outcome::Failed(format!("431 was wanted, but there came {:?}", statuses(&heard))),
+            Err(why) => return Outcome::Failed(why),
+        }
+    }
+    Outcome::Passed
 }
 
 /// What a server says to a client that asks and asks and never listens: soon it reads no more, and it holds little.

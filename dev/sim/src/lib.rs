@@ -14,6 +14,7 @@ pub mod draw;
 pub mod hostile;
 pub mod http1;
 pub mod link;
+pub mod native;
 pub mod network;
 pub mod observer;
 mod outcome;

@@ -35,6 +35,7 @@ const TARGETS: &[&str] = &[
     "hpack_round_trip",
     "http1",
     "json_text",
+    "native",
     "rest_template",
     "websocket",
 ];

@@ -15,7 +15,7 @@ pub(crate) struct Web {
     #[arg(long)]
     browser: bool,
 
-    /// Builds the page anew, instead of comparing what is committed with its sources.
+    /// Takes the generated code as it comes and builds the page anew, instead of comparing what is committed with its sources.
     #[arg(long)]
     bless: bool,
 }
@@ -37,7 +37,11 @@ impl Web {
             if package == library {
                 npm(package, &["run", "build"], &[])?;
             }
+            npm(package, &["run", "generate"], &[])?;
             npm(package, &["run", "check"], &[])?;
+        }
+        if !self.bless {
+            unchanged(&["web/tests/generated", "apps/orders/page/src/generated"])?;
         }
         npm(library, &["test"], &[])?;
 
@@ -67,6 +71,20 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// What was generated just now is what is committed.
+fn unchanged(folders: &[&str]) -> Result<(), Failed> {
+    let output = Command::new("git")
+        .args(["status", "--porcelain", "--"])
+        .args(folders)
+        .output()
+        .map_err(|error| Failed(format!("git status: {error}")))?;
+    let changed = String::from_utf8_lossy(&output.stdout);
+    if changed.is_empty() {
+        return Ok(());
+    }
+    Err(Failed(format!("the .proto files have changed: `cargo xtask web --bless`, then commit\n{changed}")))
 }
 
 /// Builds the program of the order system, and says where it is.

@@ -47,8 +47,8 @@ describe.runIf(hasChromium)("polywire-web in Chromium", () => {
     if (first === undefined || !("output" in first)) throw new Error("the cases were not built");
     const content = first.output[0].code;
     browser = await startBrowser();
-    page = await browser.newPage();
-    // Any page of the server's will do: what counts is where it comes from.
+    // Any page of the server's will do: what counts is where it comes from. What it allows to be loaded does not.
+    page = await browser.newPage({ bypassCSP: true });
     await page.goto(server.http);
     await page.addScriptTag({ content });
   });

@@ -1,9 +1,9 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use polywire_core::{Compression, CompressionSet, Metadata, Status};
+use polywire_core::{Codec, Compression, CompressionSet, Message, Metadata, Status};
 
-use super::{CallState, Http, Phase, Rare, Reading, bare, find_mut};
+use super::{CallState, Http, Phase, Rare, Reading, RestAnswer, bare, find_mut, line, split_envelope};
 use crate::{
     connection::{CallKey, Event, OpenCall},
     protocol::{
@@ -11,6 +11,7 @@ use crate::{
         body::Body,
         connect::{self, UnaryResponse},
         grpc, grpc_web,
+        rest::{self, Lines},
     },
     wire::{Headers, OpenError},
 };
@@ -25,6 +26,7 @@ impl Http {
         let form = request.template.form();
         let key = match form {
             Form::ConnectUnary => self.open_unary(now, &request, connect::request_extra(timeout, request.metadata))?,
+            Form::Rest => return self.open_rest(now, &request, grpc::request_extra(timeout, request.metadata)),
             _ => {
                 let extra = match form {
                     Form::ConnectStreaming => connect::request_extra(timeout, request.metadata),
@@ -48,11 +50,112 @@ impl Http {
         };
         let mut call = CallState::new(key, form, body, request.deadline);
         call.codec = request.template.options().codec;
-        self.insert(key, call);
-        if let Some(deadline) = request.deadline {
-            self.deadlines_fresh.push((deadline, key));
-        }
+        self.insert_opened(call);
         Ok(key)
+    }
+
+    fn insert_opened(&mut self, call: CallState) {
+        if let Some(deadline) = call.deadline {
+            self.deadlines_fresh.push((deadline, call.key));
+        }
+        self.insert(call.key, call);
+    }
+
+    /// REST: the message decides verb, path and body.
+    fn open_rest(
+        &mut self,
+        now: Instant,
+        request: &OpenCall<'_>,
+        extra: Option<Headers>,
+    ) -> Result<CallKey, OpenError> {
+        let options = request.template.options();
+        let message = match &request.message {
+            None => Bytes::from_static(b"{}"),
+            Some(message) => self.plain_message(options.compression, message).map_err(|_| OpenError::Unfit)?,
+        };
+        let written = rest::client_request(options.rules, options.kind, &message).map_err(|_| OpenError::Unfit)?;
+        let headers = Arc::new(rest::request_headers(options, &written));
+        let streams = options.kind.client_streams();
+        let no_body = !streams && written.body.is_empty();
+        let key = self.wire.open(now, &headers, extra.as_ref(), no_body)?;
+        match &request.message {
+            Some(_) if streams => self.wire.send_data(key, line(&message), request.last),
+            None if streams && request.last => self.wire.send_data(key, Bytes::new(), true),
+            _ if !streams && !no_body => self.wire.send_data(key, written.body, true),
+            _ => {}
+        }
+        let body = Body::whole(self.config.limits().message_bytes_max);
+        let mut call = CallState::new(key, Form::Rest, body, request.deadline);
+        call.codec = Codec::Json;
+        call.compression = options.compression;
+        let answer = RestAnswer {
+            rule: written.rule,
+            streams: options.kind.server_streams(),
+            http_status: 0,
+            content_type: String::new(),
+        };
+        call.rare = Some(Box::new(Rare { rest: Some(answer), ..Rare::default() }));
+        self.insert_opened(call);
+        Ok(key)
+    }
+
+    /// A message without envelope and compression.
+    fn plain_message(&self, compression: Compression, message: &Bytes) -> Result<Bytes, Status> {
+        let compressed = message.first().is_some_and(|flags| flags & 1 != 0);
+        let compression = if compressed { compression } else { Compression::Identity };
+        self.plain(compression, bare(message.clone()))
+    }
+
+    /// REST: messages of a client that streams.
+    pub(super) fn send_lines(&mut self, key: CallKey, mut messages: Bytes) {
+        while let Some((compressed, message)) = split_envelope(&mut messages) {
+            let Some(call) = find_mut(&mut self.calls, key) else { return };
+            let compression = if compressed { call.compression } else { Compression::Identity };
+            match self.plain(compression, message) {
+                Ok(message) => self.wire.send_data(key, line(&message), false),
+                Err(status) => return self.fail(key, status),
+            }
+        }
+    }
+
+    /// REST: a body that is one message or one error, or many messages.
+    fn read_rest_head(&mut self, key: CallKey, headers: &Headers, end: bool) -> Option<Event> {
+        let bytes_max = self.config.limits().message_bytes_max;
+        let head = match rest::answer_head(headers) {
+            Ok(head) => head,
+            Err(status) => return self.fail_inside(key, status),
+        };
+        let call = find_mut(&mut self.calls, key)?;
+        let rare = call.rare.as_mut()?;
+        let answer = rare.rest.as_mut()?;
+        if !(200..300).contains(&head.http_status) {
+            rare.error = Some(rest::answer_status(head.http_status, b""));
+        } else if answer.streams && answer.rule.answers_raw() {
+            call.body = Body::Raw;
+        } else if answer.streams {
+            call.body = Body::Lines(Lines::new(bytes_max));
+        }
+        answer.http_status = head.http_status;
+        answer.content_type = head.content_type;
+        rare.trailing = head.trailing;
+        Some(self.answered(key, ResponseHead { metadata: head.leading, ..ResponseHead::default() }, end))
+    }
+
+    /// REST: the whole body of an answer that is one message or an error.
+    pub(super) fn read_rest_whole(&mut self, key: CallKey, rare: Rare, body: &Bytes) -> Option<Event> {
+        let Rare { rest: Some(answer), trailing, error, .. } = rare else { return None };
+        if error.is_some() {
+            return Some(self.end(key, rest::answer_status(answer.http_status, body), trailing, false));
+        }
+        match rest::answer_message(answer.rule, &answer.content_type, body) {
+            Ok(bytes) => {
+                let ended = self.end(key, Status::ok(), trailing, false);
+                self.events.push_back(ended);
+                let message = Message { bytes, compression: Compression::Identity };
+                Some(Event::Message { key, message, last: false })
+            }
+            Err(status) => Some(self.end(key, status, trailing, false)),
+        }
     }
 
     /// Connect: the message is the body, or stands in the path.
@@ -95,8 +198,10 @@ impl Http {
         let accepted = self.config.accepts();
         let call = find_mut(&mut self.calls, key)?;
         let form = call.form;
-        if form == Form::ConnectUnary {
-            return self.read_unary_head(key, headers, end, accepted);
+        match form {
+            Form::ConnectUnary => return self.read_unary_head(key, headers, end, accepted),
+            Form::Rest => return self.read_rest_head(key, headers, end),
+            _ => {}
         }
         let kind = match form {
             Form::GrpcWeb => grpc_web::KIND,

@@ -15,7 +15,7 @@ mod wire;
 use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use polywire_core::{Codec, Compression, ENVELOPE_BYTES, Metadata, RequestHead, Status};
+use polywire_core::{Codec, Compression, ENVELOPE_BYTES, HttpRule, Metadata, RequestHead, Status};
 
 pub(crate) use self::wire::HttpWire;
 use crate::{
@@ -91,8 +91,19 @@ struct Rare {
     error: Option<Status>,
     /// Client: the headers of gRPC-Web say how the call ended, which holds unless a body follows.
     trailers_only: Option<(ResponseHead, Status, Metadata)>,
+    /// Client: an answer by REST.
+    rest: Option<RestAnswer>,
     /// Server: nobody answers at this path.
     unknown_path: bool,
+}
+
+/// Client: what an answer by REST is read by.
+#[derive(Debug)]
+struct RestAnswer {
+    rule: &'static HttpRule,
+    streams: bool,
+    http_status: u16,
+    content_type: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +164,7 @@ impl Http {
         let Some(call) = find(&self.calls, key) else { return };
         let body = match call.form {
             Form::Grpc | Form::GrpcWeb | Form::ConnectStreaming => messages,
+            Form::Rest if self.wire.role() == Role::Client => return self.send_lines(key, messages),
             Form::Rest => return self.send_rest(key, messages),
             form => written(form, messages),
         };
@@ -438,6 +450,13 @@ fn written(form: Form, messages: Bytes) -> Bytes {
         Form::ConnectUnary | Form::Plain | Form::Tunnel => bare(messages),
         Form::ConnectStreaming | Form::Grpc | Form::GrpcWeb | Form::Rest => messages,
     }
+}
+
+/// JSON on one line.
+fn line(message: &[u8]) -> Bytes {
+    // Ends of lines in it can only be space: in texts they are escaped.
+    let text = message.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte });
+    text.chain([b'\n']).collect::<Vec<_>>().into()
 }
 
 /// The messages without their envelopes.

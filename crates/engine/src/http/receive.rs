@@ -5,7 +5,7 @@ use super::{Http, Phase, Reading, find_mut, release};
 use crate::{
     connection::{CallKey, Event},
     envelope::Envelope,
-    protocol::{Form, body::Piece, connect, grpc_web},
+    protocol::{Form, body::Piece, connect, grpc_web, rest},
     wire::Role,
 };
 
@@ -56,9 +56,11 @@ impl Http {
             Ok(Piece::Line(bytes) | Piece::Raw(bytes)) => {
                 // There may be more, if only the end.
                 self.reading = Some(Reading { key, data, end });
-                let bytes = match &call.rest {
-                    None => Ok(bytes),
-                    Some(rest) => rest.request.message(bytes),
+                let answer = call.rare.as_ref().and_then(|rare| rare.rest.as_ref());
+                let bytes = match (&call.rest, answer) {
+                    (Some(rest), _) => rest.request.message(bytes),
+                    (None, Some(answer)) => rest::answer_message(answer.rule, &answer.content_type, &bytes),
+                    (None, None) => Ok(bytes),
                 };
                 match bytes {
                     Ok(bytes) => {
@@ -86,6 +88,11 @@ impl Http {
                 }
                 if server {
                     return Some(Event::HalfClosed { key });
+                }
+                if call.form == Form::Rest {
+                    // Its errors stand in the body.
+                    let trailing = call.rare.take().map(|rare| rare.trailing).unwrap_or_default();
+                    return Some(self.end(key, Status::ok(), trailing, false));
                 }
                 let missing = match call.form {
                     Form::Grpc => "the server ended the stream without trailers",
@@ -116,6 +123,9 @@ impl Http {
             return Some(Event::Message { key, message: Message { bytes, compression }, last: true });
         }
         let rare = rare.map(|rare| *rare).unwrap_or_default();
+        if rare.rest.is_some() {
+            return self.read_rest_whole(key, rare, &bytes);
+        }
         let Some(fallback) = rare.error else {
             let ended = self.end(key, Status::ok(), rare.trailing, false);
             self.events.push_back(ended);
@@ -145,7 +155,7 @@ impl Http {
     }
 
     /// What the engine has to read itself, without its compression.
-    fn plain(&self, compression: Compression, bytes: Bytes) -> Result<Bytes, Status> {
+    pub(super) fn plain(&self, compression: Compression, bytes: Bytes) -> Result<Bytes, Status> {
         match compression {
             Compression::Identity => Ok(bytes),
             _ => self.config.decompress(compression, &bytes),

@@ -14,7 +14,8 @@ pub(crate) mod text;
 
 use std::sync::Arc;
 
-use polywire_core::{Codec, Compression, CompressionSet, Metadata, MethodKind, Protocol};
+use bytes::Bytes;
+use polywire_core::{Codec, Compression, CompressionSet, HttpRule, Metadata, MethodKind, Protocol, Status};
 
 use crate::wire::Headers;
 
@@ -31,6 +32,8 @@ pub struct RequestOptions {
     pub path: String,
     /// The shape of the method.
     pub kind: MethodKind,
+    /// How the method is reached as REST.
+    pub rules: &'static [HttpRule],
     /// Whether the calls may be made by GET, where the protocol has that.
     pub get: bool,
     /// What the client calls itself.
@@ -51,6 +54,7 @@ impl Default for RequestOptions {
             authority: String::new(),
             path: String::new(),
             kind: MethodKind::BidiStreaming,
+            rules: &[],
             get: false,
             user_agent: String::new(),
             codec: Codec::Proto,
@@ -77,6 +81,8 @@ impl RequestTemplate {
             }
             Protocol::Connect => (Form::ConnectStreaming, connect::streaming_request_fixed(&options)),
             Protocol::GrpcWeb => (Form::GrpcWeb, grpc_web::request_fixed(&options)),
+            // Even verb and path depend on the message.
+            Protocol::Rest => (Form::Rest, Headers::new()),
             _ => (Form::Grpc, grpc::request_fixed(&options)),
         };
         Self { options: Arc::new(options), form, headers: Arc::new(headers) }
@@ -85,6 +91,17 @@ impl RequestTemplate {
     /// What it was made from.
     pub fn options(&self) -> &RequestOptions {
         &self.options
+    }
+
+    /// Whether the first message of a call, without its envelope, can be written. By REST it has to fit a rule of the method.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn check(&self, message: &Bytes) -> Result<(), Status> {
+        match self.form {
+            Form::Rest => rest::client_request(self.options.rules, self.options.kind, message).map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The fixed headers, for wires that carry HTTP.

@@ -34,8 +34,14 @@ pub fn detect(bytes: &[u8]) -> Detected {
         [TLS_HANDSHAKE, 3, ..] => return Detected::Unknown(TLS),
         _ => {}
     }
-    let token = head.iter().take_while(|byte| http1::is_token_byte(**byte)).count();
-    match head.get(token) {
+    // RFC 9112 §2.2: an empty line may stand before the request line.
+    let line = match head {
+        b"\r" => return Detected::More,
+        [b'\r', b'\n', line @ ..] => line,
+        line => line,
+    };
+    let token = line.iter().take_while(|byte| http1::is_token_byte(**byte)).count();
+    match line.get(token) {
         _ if token > METHOD_BYTES_MAX => Detected::Unknown(NOTHING_KNOWN),
         None => Detected::More,
         Some(b' ') if token > 0 => Detected::Http1,
@@ -90,6 +96,7 @@ mod tests {
             (b"\xf0PW1\x00", 4, Detected::Native),
             (b"GET / HTTP/1.1\r\n", 4, Detected::Http1),
             (b"POST /a HTTP/1.1\r\n", 5, Detected::Http1),
+            (b"\r\nPOST /a HTTP/1.1\r\n", 7, Detected::Http1),
             (b"PROPFIND /a HTTP/1.1\r\n", 9, Detected::Http1),
             (b"VERSION-CONTROLL * HTTP/1.1\r\n", 17, Detected::Http1),
         ] {
@@ -115,7 +122,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_unknown() {
-        for bytes in [&b" GET / HTTP/1.1"[..], b"\r\nGET /", b"\0", b"\xf0PW2", b"GET\t/", b"SSH-2.0-OpenSSH_9.7\r\n"] {
+        for bytes in [
+            &b" GET / HTTP/1.1"[..],
+            b"\r\n\r\nGET /",
+            b"\nGET /",
+            b"\0",
+            b"\xf0PW2",
+            b"GET\t/",
+            b"SSH-2.0-OpenSSH_9.7\r\n",
+        ] {
             assert_eq!(detect(bytes), Detected::Unknown(NOTHING_KNOWN), "{}", bytes.escape_ascii());
         }
         assert_eq!(detect(b"ABCDEFGHIJKLMNOPQ"), Detected::Unknown(NOTHING_KNOWN));

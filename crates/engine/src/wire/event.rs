@@ -91,6 +91,9 @@ pub enum OpenError {
     Exhausted,
     /// The peer's limit of open streams is reached. [`StreamEvent::Openable`] will say when to try again.
     Full,
+    /// The message cannot be written by this protocol: [`RequestTemplate::check`](crate::protocol::RequestTemplate::check)
+    /// says why.
+    Unfit,
 }
 
 /// How a connection failed, by whose fault it was.
@@ -341,6 +344,7 @@ impl fmt::Display for OpenError {
             OpenError::Draining => "the connection accepts no new streams",
             OpenError::Exhausted => "the connection's stream ids are used up",
             OpenError::Full => "the peer's limit of open streams is reached",
+            OpenError::Unfit => "the message cannot be written by this protocol",
         })
     }
 }

@@ -31,6 +31,7 @@ pub fn options(path: &str) -> RequestOptions {
         codec: Codec::Proto,
         compression: Compression::Identity,
         accepts: CompressionSet::NONE.with(Compression::Gzip),
+        ..RequestOptions::default()
     }
 }
 
@@ -197,6 +198,7 @@ impl Heard<'_> {
             Event::Settled => assert!(!std::mem::replace(self.settled, true)),
             Event::GoingAway { debug, .. } => *self.going_away = Some(String::from_utf8_lossy(&debug).into_owned()),
             Event::Closed { error } => *self.closed = Some(error),
+            other => panic!("not on this wire: {other:?}"),
         }
     }
 

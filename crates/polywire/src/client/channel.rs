@@ -349,6 +349,12 @@ impl ChannelBuilder {
     /// # Errors
     /// When the TLS configuration does not work.
     pub fn build(mut self) -> Result<Channel, ChannelError> {
+        if self.options.protocol == Protocol::Rest {
+            // REST is JSON, and a body that is put together from parts is not compressed.
+            self.options.codec = Codec::Json;
+            self.options.compression = Compression::Identity;
+            self.options.accepts = CompressionSet::NONE;
+        }
         if self.target.tls && self.tls.is_none() {
             self.tls = Some(default_tls()?);
         }
@@ -421,6 +427,7 @@ impl Inner {
         let template = RequestTemplate::new(RequestOptions {
             protocol: self.options.protocol,
             kind: method.kind(),
+            rules: method.http(),
             get: self.options.get && method.idempotency() == Idempotency::NoSideEffects,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.authority().to_owned(),

@@ -11,7 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use polywire_core::{IncomingQueue, Metadata, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Status};
+use polywire_core::{ENVELOPE_BYTES, IncomingQueue, Metadata, OutgoingQueue, QUEUE_HIGH_WATER_BYTES, Status};
 use polywire_engine::{
     CallKey, Connection, Event, OpenCall,
     protocol::RequestTemplate,
@@ -196,6 +196,13 @@ impl ClientCalls {
             Err(OpenError::Full) => {
                 start.expire_while_waiting();
                 return self.waiting.push_back(start);
+            }
+            Err(OpenError::Unfit) => {
+                self.leave();
+                let message =
+                    start.message.clone().map_or_else(Bytes::new, |mut message| message.split_off(ENVELOPE_BYTES));
+                let why = start.template.check(&message).err();
+                return start.fail(why.unwrap_or_else(|| Status::internal("the message cannot be written")));
             }
             Err(OpenError::Closed | OpenError::Draining | OpenError::Exhausted) => {
                 // It never left this process: another connection takes it.

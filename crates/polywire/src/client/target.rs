@@ -56,19 +56,19 @@ impl Target {
 
     /// Reads a target as gRPC's naming page describes it: `dns:///host:port` (also without the scheme), `unix:path`,
     /// `ipv4:a:port,b:port`, `ipv6:[a]:port`, and `http://` or `https://` as people write them. A word in front of the scheme
-    /// chooses the protocol: `connect+https://`, `grpc-web+http://`; `native://`, `native+tls://`, `native+unix:`, `ws://` and
+    /// chooses the protocol: `connect+https://`, `grpc-web+http://`, `rest+http://`; `native://`, `native+tls://`, `native+unix:`, `ws://` and
     /// `wss://` choose wire and protocol.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let invalid = |reason| InvalidTarget { target: text.to_owned(), reason };
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
         let (protocol, wire, place) = match scheme.split_once('+') {
-            Some((word @ ("connect" | "grpc-web"), "h2c")) => {
+            Some((word @ ("connect" | "grpc-web" | "rest"), "h2c")) => {
                 (of_word(word), WireChoice::Http2, format!("http:{}", &text[scheme.len() + 1..]))
             }
-            Some((word @ ("connect" | "grpc-web"), "http" | "https")) => {
+            Some((word @ ("connect" | "grpc-web" | "rest"), "http" | "https")) => {
                 (of_word(word), WireChoice::Http, text[word.len() + 1..].to_owned())
             }
-            Some((word @ ("connect" | "grpc-web"), _)) => {
+            Some((word @ ("connect" | "grpc-web" | "rest"), _)) => {
                 (of_word(word), WireChoice::Http2, text[word.len() + 1..].to_owned())
             }
             Some(("native", "tls")) => {
@@ -97,7 +97,7 @@ impl Target {
             Some((_, rest)) if rest.starts_with("//") => {
                 return Err(invalid(
                     "unknown scheme; known are dns, http, https, ipv4, ipv6, unix, native, native+tls, native+unix, ws, wss, and \
-                     connect+ or grpc-web+ before http, https or h2c",
+                     connect+, grpc-web+ or rest+ before http, https or h2c",
                 ));
             }
             _ => ("dns", text),
@@ -158,6 +158,7 @@ impl std::error::Error for InvalidTarget {}
 fn of_word(word: &str) -> Protocol {
     match word {
         "connect" => Protocol::Connect,
+        "rest" => Protocol::Rest,
         _ => Protocol::GrpcWeb,
     }
 }

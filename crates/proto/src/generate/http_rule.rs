@@ -10,12 +10,8 @@ use polywire_core::PathTemplate;
 
 use crate::{
     DescriptorProto, EnumDescriptorProto, Error, FieldDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
-<<<<<<< HEAD
-    http_rule::{Rule, http_rules},
-=======
     annotations::{HttpRule, http_rules},
     descriptors::json_name,
->>>>>>> refs/heads/openapi
 };
 
 /// All messages and enums of a descriptor set, by full name with a dot in front.
@@ -94,11 +90,7 @@ pub(super) fn plan(
         |what: String| Error::generate(format!("{file}: the HTTP rule of {}: {what}", path.trim_start_matches('/')));
     let mut plans = Vec::new();
     for rule in http_rules(method).map_err(&fault)? {
-<<<<<<< HEAD
-        plans.push(check(rule, types, method).map_err(&fault)?);
-=======
         plans.push(rule.check(types, method).map_err(&fault)?);
->>>>>>> refs/heads/openapi
     }
     Ok(plans)
 }
@@ -307,13 +299,6 @@ fn kind(field: &FieldDescriptorProto) -> Kind<'_> {
     })
 }
 
-<<<<<<< HEAD
-fn check(rule: Rule, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
-    let request = method.input_type.clone().unwrap_or_default();
-    let response = method.output_type.clone().unwrap_or_default();
-    if rule.verb.is_empty() || !rule.verb.bytes().all(|byte| byte.is_ascii_uppercase() || matches!(byte, b'*' | b'-')) {
-        return Err(format!("the verb {:?} is none; write it in capitals, or \"*\" for any", rule.verb));
-=======
 impl HttpRule {
     fn check(self, types: &Types<'_>, method: &MethodDescriptorProto) -> Result<RulePlan, String> {
         let request = method.input_type.clone().unwrap_or_default();
@@ -357,40 +342,7 @@ impl HttpRule {
             }
         };
         Ok(RulePlan { verb: self.verb, template, text: self.path, body, response_body, request, response })
->>>>>>> refs/heads/openapi
     }
-    let template = PathTemplate::parse(&rule.path).map_err(|error| error.to_string())?;
-    for variable in template.variables() {
-        check_variable(types, &request, variable.field_path())?;
-    }
-    let bound = |name: &str| template.variables().iter().find(|variable| variable.field_path()[0] == name);
-    let body = match rule.body.as_str() {
-        "" if method.client_streaming.unwrap_or(false) => {
-            return Err("the client streams, so its messages need a body; write body: \"*\"".to_owned());
-        }
-        "" => BodyPlan::None,
-        _ if rule.verb == "GET" => {
-            return Err("a GET has no body; remove `body`, or make it a POST".to_owned());
-        }
-        "*" => BodyPlan::All,
-        name => {
-            let Some(place) = types.place(&request, name) else {
-                return Err(no_field(types, &request, name, "body"));
-            };
-            if let Some(variable) = bound(name).filter(|variable| variable.field_path().len() == 1) {
-                return Err(format!(
-                    "{} is the body and a variable of the path; let one of them be another field",
-                    variable.field_path()[0]
-                ));
-            }
-            BodyPlan::Field(place)
-        }
-    };
-    let response_body = match rule.response_body.as_str() {
-        "" => None,
-        name => Some(types.place(&response, name).ok_or_else(|| no_field(types, &response, name, "response_body"))?),
-    };
-    Ok(RulePlan { verb: rule.verb, template, text: rule.path, body, response_body, request, response })
 }
 
 /// A variable of the path has to be a single value that a text can stand for.
@@ -431,26 +383,6 @@ fn no_field(types: &Types<'_>, message: &str, name: &str, place: &str) -> String
     format!("{place}: {} has no field {name:?}; {has}", message.trim_start_matches('.'))
 }
 
-<<<<<<< HEAD
-/// The name in JSON: as it was given, or made from the other (`page_size`, `pageSize`).
-fn json_name(field: &FieldDescriptorProto) -> String {
-    if let Some(name) = &field.json_name {
-        return name.clone();
-    }
-    let mut camel = String::new();
-    let mut raise = false;
-    for letter in field.name.as_deref().unwrap_or_default().chars() {
-        match letter {
-            '_' => raise = true,
-            _ if std::mem::take(&mut raise) => camel.push(letter.to_ascii_uppercase()),
-            _ => camel.push(letter),
-        }
-    }
-    camel
-}
-
-=======
->>>>>>> refs/heads/openapi
 /// A full name as the name of a static. Two underscores stand for a dot.
 fn mangled(prefix: &str, name: &str) -> String {
     format!("{prefix}_{}", name.trim_start_matches('.').replace('.', "__"))

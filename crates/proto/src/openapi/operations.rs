@@ -5,25 +5,14 @@ use std::collections::BTreeMap;
 use polywire_core::{PathTemplate, Segment};
 
 use super::{
-<<<<<<< HEAD
-    annotations::field_behavior,
-    declared::{
-        Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, json_name, message_of,
-    },
-=======
     declared::{Declared, Message, Service, is_client_streaming, is_repeated, is_server_streaming, message_of},
->>>>>>> refs/heads/openapi
     json::{Json, Object},
     schema::{Schemas, is_text},
 };
 use crate::{
     FieldDescriptorProto, MethodDescriptorProto,
-<<<<<<< HEAD
-    http_rule::{Rule, http_rules},
-=======
     annotations::{HttpRule, field_behavior, http_rules},
     descriptors::json_name,
->>>>>>> refs/heads/openapi
 };
 
 /// Verbs that a path can have.
@@ -61,10 +50,7 @@ impl<'a> Operations<'a> {
         for (index, method) in service.proto.method.iter().enumerate() {
             let comment = self.declared.method_comment(service, index);
             let shown = Shown { service: name, proto: method, comment };
-<<<<<<< HEAD
-=======
             // Where code is generated, a rule that cannot be read is refused; here what can be described is.
->>>>>>> refs/heads/openapi
             let rules = http_rules(method).unwrap_or_default();
             if rules.is_empty() {
                 self.add_connect(&shown);
@@ -98,7 +84,7 @@ impl<'a> Operations<'a> {
     }
 
     /// The method by one rule of `google.api.http`.
-    fn add_rest(&mut self, method: &Shown<'_>, rule: &Rule, index: usize) {
+    fn add_rest(&mut self, method: &Shown<'_>, rule: &HttpRule, index: usize) {
         let Ok(template) = PathTemplate::parse(&rule.path) else { return };
         let verb = rule.verb.to_ascii_lowercase();
         if !VERBS.contains(&verb.as_str()) {
@@ -227,7 +213,7 @@ impl<'a> Operations<'a> {
     fn request_body(
         &mut self,
         method: &Shown<'_>,
-        rule: &Rule,
+        rule: &HttpRule,
         request: &Message<'a>,
         bound: &[Vec<String>],
     ) -> Option<Object> {
@@ -261,7 +247,7 @@ impl<'a> Operations<'a> {
         })
     }
 
-    fn response(&mut self, method: &Shown<'_>, rule: &Rule) -> Object {
+    fn response(&mut self, method: &Shown<'_>, rule: &HttpRule) -> Object {
         let field = match rule.response_body.as_str() {
             "" => None,
             name => self.declared.message(method.response()).and_then(|message| message.field(name)),

@@ -1,6 +1,7 @@
 //! REST by `google.api.http`, judged with curl: every case over HTTP/1.1 and HTTP/2.
 
 mod cases;
+mod client;
 mod service;
 
 use std::{net::SocketAddr, process::Stdio};
@@ -45,6 +46,9 @@ pub(crate) async fn judge(options: Options) -> Result<bool, String> {
                 Err(problem) => Outcome::Failed(problem),
             };
             table.put(wire, case.about, outcome);
+        }
+        for (about, result) in client::play(address, wire).await? {
+            table.put(wire, about, result.map_or_else(Outcome::Failed, |()| Outcome::Passed));
         }
     }
     server.abort();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use polywire_core::{
-    Code, Detail, PathTemplate, Segment, Status, Variable,
+    Code, Detail, Metadata, MethodKind, PathTemplate, Segment, Status, Variable,
     http_rule::{Body, Cardinality, Field, FieldKind, HttpRule, MessageFields},
 };
 
@@ -13,6 +13,10 @@ use super::{
     bindings::decode_base64,
     json,
     percent::{self, Slashes},
+};
+use crate::{
+    protocol::{RequestOptions, fields},
+    wire::Headers,
 };
 
 /// A message as the parts of an HTTP request.
@@ -38,10 +42,11 @@ const DETAILS_MAX: usize = 64;
 ///
 /// # Errors
 /// When it fits none: the reason of the first.
-pub fn client_request(rules: &'static [HttpRule], message: &[u8]) -> Result<ClientRequest, Status> {
+pub fn client_request(rules: &'static [HttpRule], kind: MethodKind, message: &[u8]) -> Result<ClientRequest, Status> {
     let mut first_error = None;
     for rule in rules {
-        match by_rule(rule, message) {
+        let written = if kind.client_streams() { of_stream(rule) } else { by_rule(rule, message) };
+        match written {
             Ok(request) => return Ok(request),
             Err(error) => first_error = first_error.or(Some(error)),
         }
@@ -78,6 +83,69 @@ pub fn answer_message(rule: &HttpRule, content_type: &str, body: &Bytes) -> Resu
     })
 }
 
+/// What the headers of an answer say.
+#[derive(Debug, Default)]
+pub(crate) struct AnswerHead {
+    pub(crate) http_status: u16,
+    pub(crate) content_type: String,
+    pub(crate) leading: Metadata,
+    pub(crate) trailing: Metadata,
+}
+
+/// Reads the headers of an answer.
+pub(crate) fn answer_head(headers: &Headers) -> Result<AnswerHead, Status> {
+    let mut head = AnswerHead::default();
+    for (name, value) in headers.iter() {
+        match name {
+            b":status" => {
+                head.http_status = fields::text(value).and_then(|text| text.parse().ok()).unwrap_or_default();
+            }
+            b"content-type" => head.content_type = fields::text(value).unwrap_or_default().to_owned(),
+            b"content-encoding" if value != b"identity" => {
+                return Err(Status::internal("the server compressed its answer, which nobody asked for"));
+            }
+            _ => {
+                if let Some(key) = name.strip_prefix(b"grpc-trailer-") {
+                    fields::read_metadata(&mut head.trailing, key, value)?;
+                } else {
+                    let key = name.strip_prefix(b"grpc-metadata-").unwrap_or(name);
+                    fields::read_metadata(&mut head.leading, key, value)?;
+                }
+            }
+        }
+    }
+    Ok(head)
+}
+
+/// The headers of a request. What the caller adds follows.
+pub(crate) fn request_headers(options: &RequestOptions, request: &ClientRequest) -> Headers {
+    let mut headers = Headers::new();
+    let verb = match request.rule.verb {
+        "*" => "POST",
+        verb => verb,
+    };
+    headers.push(":method", verb);
+    headers.push(":scheme", options.scheme);
+    headers.push(":path", &request.path);
+    headers.push(":authority", &options.authority);
+    headers.push(
+        "accept",
+        match (request.rule.answers_raw(), options.kind.server_streams()) {
+            (true, _) => "*/*",
+            (false, true) => "application/x-ndjson",
+            (false, false) => "application/json",
+        },
+    );
+    if let Some(content_type) = &request.content_type {
+        headers.push("content-type", content_type);
+    }
+    headers.push("user-agent", &options.user_agent);
+    if request.content_type.is_some() && !options.kind.client_streams() {
+        headers.push("content-length", request.body.len().to_string());
+    }
+    headers
+}
+
 /// The status that a response says whose HTTP status is not 200.
 pub fn answer_status(http_status: u16, body: &[u8]) -> Status {
     if let Some(status) = json::value(body).ok().and_then(read_status) {
@@ -98,6 +166,17 @@ pub fn answer_status(http_status: u16, body: &[u8]) -> Status {
         _ => Code::Unknown,
     };
     Status::new(code, format!("the server answered with HTTP status {http_status}"))
+}
+
+/// A request whose body will be lines. Nothing is known of them when it begins, so nothing of them can stand in the path.
+fn of_stream(rule: &'static HttpRule) -> Result<ClientRequest, Status> {
+    if rule.body != Body::All || rule.asks_raw() {
+        return Err(Status::unimplemented(
+            "the client streams, which a client of REST can only do when the body is `*`",
+        ));
+    }
+    let request = by_rule(rule, b"{}")?;
+    Ok(ClientRequest { content_type: Some("application/x-ndjson".to_owned()), body: Bytes::new(), ..request })
 }
 
 fn by_rule(rule: &'static HttpRule, message: &[u8]) -> Result<ClientRequest, Status> {

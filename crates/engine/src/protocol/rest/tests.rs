@@ -532,7 +532,7 @@ fn what_a_client_writes_the_server_reads_back() {
         ),
         (&UPLOAD, r#"{"name":"things/7","file":{"contentType":"a/b","data":"YQ=="}}"#, "/v1/things/7/file", "a"),
     ] {
-        let request = client_request(rules, message.as_bytes()).unwrap();
+        let request = client_request(rules, MethodKind::Unary, message.as_bytes()).unwrap();
         assert_eq!((request.path.as_str(), &request.body[..]), (path, body.as_bytes()));
         let content_type = request.content_type.as_deref().unwrap_or_default();
         let read = read(request.rule.verb, &request.path, &[("content-type", content_type)]).unwrap();
@@ -551,11 +551,14 @@ fn what_does_not_fit_the_rule_is_said_before_it_is_sent() {
         (&LIST, r#"{"labels":{"a":"b"}}"#, "cannot be said in a query"),
         (&[], "{}", "no HTTP rule"),
     ] {
-        let error = client_request(rules, message.as_bytes()).unwrap_err();
+        let error = client_request(rules, MethodKind::Unary, message.as_bytes()).unwrap_err();
         assert!(error.message().contains(part), "{message}: {error}");
     }
-    assert_eq!(client_request(&COLOR, b"{}").unwrap().path, "/v1/colors/0/false");
-    assert_eq!(client_request(&LIST, br#"{"things":[],"labels":{},"name":null}"#).unwrap().path, "/v1/things");
+    assert_eq!(client_request(&COLOR, MethodKind::Unary, b"{}").unwrap().path, "/v1/colors/0/false");
+    assert_eq!(
+        client_request(&LIST, MethodKind::Unary, br#"{"things":[],"labels":{},"name":null}"#).unwrap().path,
+        "/v1/things"
+    );
 }
 
 #[test]

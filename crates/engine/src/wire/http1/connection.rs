@@ -104,11 +104,13 @@ impl Connection {
                 self.timers.received(now);
                 self.input.push(bytes);
                 self.receive();
+                self.input.keep();
                 self.bound_input();
                 self.settle(now);
             }
             Phase::Upgrading | Phase::Upgraded => {
                 self.input.push(bytes);
+                self.input.keep();
                 if self.input.len() > HELD_BYTES_MAX {
                     self.end(Some(ConnectionError::LimitExceeded(LimitExceeded::HeldBytes)));
                 }
@@ -130,7 +132,8 @@ impl Connection {
                 self.give_up_data(Bytes::new(), true);
                 self.end(None);
             }
-            Phase::Open if self.exchange.is_none() && self.input.is_empty() => self.end(None),
+            // A client that has its answer need not finish its request.
+            Phase::Open if self.streams_open() == 0 && self.input.is_empty() => self.end(None),
             Phase::Open | Phase::Upgrading => self.end(Some(ConnectionError::Lost)),
             // The last words may still reach a peer that has only closed its sending side.
             Phase::Closing(_) | Phase::Upgraded | Phase::Closed => return,

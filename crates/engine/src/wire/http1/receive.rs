@@ -31,6 +31,8 @@ const INFORMATIONAL_MAX: u32 = 32;
 #[derive(Default, Debug)]
 pub(super) struct Input {
     bytes: Bytes,
+    /// They lie in a buffer of our own.
+    own: bool,
     /// So much of it has no end of a head.
     scanned: usize,
     /// The empty line that may stand before a request (RFC 9112 §2.2) has been there.
@@ -41,9 +43,10 @@ impl Input {
     pub(super) fn push(&mut self, bytes: Bytes) {
         if self.bytes.is_empty() {
             self.bytes = bytes;
+            self.own = false;
             return;
         }
-        // A buffer of our own grows in place; only the first time something is left it is copied out of the read.
+        // A buffer of our own grows in place.
         let mut joined = match std::mem::take(&mut self.bytes).try_into_mut() {
             Ok(own) => own,
             Err(shared) => {
@@ -54,6 +57,15 @@ impl Input {
         };
         joined.extend_from_slice(&bytes);
         self.bytes = joined.freeze();
+        self.own = true;
+    }
+
+    /// What is left over will wait: it is copied out of the read, which it would keep alive as a whole.
+    pub(super) fn keep(&mut self) {
+        if !self.own && !self.bytes.is_empty() {
+            self.bytes = BytesMut::from(&self.bytes[..]).freeze();
+            self.own = true;
+        }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -17,7 +17,7 @@ pub(super) struct Timers {
     handshake: Option<Instant>,
     /// Since when the head, or the trailer section, in progress has been.
     head_since: Option<Instant>,
-    /// Server: since when more of a body is wanted and nothing has come.
+    /// Since when more of a body is wanted and nothing has come.
     body_since: Option<Instant>,
     /// Since when there has been neither a request nor a byte to be written.
     idle_since: Option<Instant>,
@@ -168,7 +168,13 @@ impl Connection {
         let in_trailers = self.body.as_ref().is_some_and(super::body::Body::is_in_trailers);
         let in_head = self.body.is_none() && !self.input.is_empty() && self.expects_head();
         keep(&mut self.timers.head_since, in_head || in_trailers, now);
-        let wanted = self.role == Role::Server && self.body.is_some() && !in_trailers && self.wants_bytes();
+        // A client waits as long as its caller does, unless that has gone and only the rest of the answer is to come.
+        let forgotten = self.exchange.as_ref().is_some_and(|exchange| exchange.forgotten);
+        let waits = match self.role {
+            Role::Client => forgotten,
+            Role::Server => self.body.is_some(),
+        };
+        let wanted = waits && !in_trailers && self.wants_bytes();
         keep(&mut self.timers.body_since, wanted, now);
         let resting = self.exchange.is_none()
             && self.input.is_empty()
