@@ -111,11 +111,8 @@ pub fn json_text(bytes: &[u8]) -> Result<(), String> {
         now,
         server: Connection::new(Role::Server, &config, begin, now, 0),
         client: Messages::new(Role::Client, &Arc::default(), Bytes::new(), now, 1),
-        choice: draw.byte(),
-        calls: BTreeMap::new(),
-        started: 0,
+        application: Application { choice: draw.byte(), ..Application::default() },
         ends: 0,
-        closed: false,
     };
     while !draw.is_empty() {
         let line = line(&mut draw);
@@ -129,18 +126,20 @@ pub fn json_text(bytes: &[u8]) -> Result<(), String> {
         }
     }
     typed.run()?;
-    if typed.choice & 0x80 != 0 {
+    if typed.application.choice & 0x80 != 0 {
         typed.server.drain(typed.now, "drain");
         typed.run()?;
     }
-    for (key, _) in std::mem::take(&mut typed.calls).into_values() {
+    for (key, _) in std::mem::take(&mut typed.application.calls).into_values() {
         typed.server.finish(key, &Status::ok(), &Metadata::new(), &Metadata::new());
     }
     typed.run()?;
-    expect(typed.closed || typed.ends >= typed.started, || format!("{} of {} have ended", typed.ends, typed.started))?;
+    expect(typed.application.closed || typed.ends >= typed.application.started, || {
+        format!("{} of {} have ended", typed.ends, typed.application.started)
+    })?;
     typed.server.handle_eof(typed.now);
     typed.run()?;
-    expect(typed.closed && typed.server.is_closed(), || "the end of input is not the end".into())?;
+    expect(typed.application.closed && typed.server.is_closed(), || "the end of input is not the end".into())?;
     expect(typed.server.calls_open() == 0, || "calls are left".into())
 }
 
@@ -148,12 +147,18 @@ struct Typed {
     now: Instant,
     server: Connection,
     client: Messages,
+    application: Application,
+    /// Ends that the client has read.
+    ends: usize,
+}
+
+/// Answers calls, by the choice, at once, later or never; and knows the grammar of events.
+#[derive(Default)]
+struct Application {
     choice: u8,
     /// Calls that are open, by generation, and whether the client has half-closed them.
     calls: BTreeMap<u32, (CallKey, bool)>,
     started: usize,
-    /// Ends that the client has read.
-    ends: usize,
     closed: bool,
 }
 
@@ -167,15 +172,17 @@ impl Typed {
                 out.clear();
                 any = true;
             }
-            let mut events = Vec::new();
-            if drain(&mut self.server, self.now, &mut out, |_, event| events.push(event)) == Due::Write {
+            let (mut fault, application) = (Ok(()), &mut self.application);
+            let due = drain(&mut self.server, self.now, &mut out, |server, event| {
+                if fault.is_ok() {
+                    fault = application.hear(server, event);
+                }
+            });
+            fault?;
+            if due == Due::Write {
                 self.client.handle_bytes(self.now, out.chunks().flatten().copied().collect());
                 out.clear();
                 any = true;
-            }
-            any |= !events.is_empty();
-            for event in events {
-                self.hear(event)?;
             }
             while let Some(incoming) = self.client.poll() {
                 if let Incoming::Text(text) = incoming {
@@ -190,8 +197,26 @@ impl Typed {
         Err("they never stop talking".into())
     }
 
-    /// The grammar of events; and an application that answers, by the choice, at once, later or never.
-    fn hear(&mut self, event: Event) -> Result<(), String> {
+    /// What the client reads is of the forms that there are.
+    fn read(&mut self, text: &[u8]) -> Result<(), String> {
+        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
+        let rest = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
+        let Some(rest) = rest else { return Err(format!("not an object: {text}")) };
+        if rest.starts_with("\"error\":\"") {
+            return Ok(());
+        }
+        let rest = rest.strip_prefix("\"id\":").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
+        let known = ["\"message\":", "\"error\":\"", "\"end\":{\"code\":\""];
+        let Some(form) = rest.and_then(|rest| known.iter().position(|form| rest[1..].starts_with(form))) else {
+            return Err(format!("unknown: {text}"));
+        };
+        self.ends += usize::from(form == 2);
+        Ok(())
+    }
+}
+
+impl Application {
+    fn hear(&mut self, server: &mut Connection, event: Event) -> Result<(), String> {
         expect(!self.closed, || "an event after Closed".into())?;
         match event {
             Event::Started { key, last, head, .. } => {
@@ -210,14 +235,14 @@ impl Typed {
                     *half_closed = last;
                 }
                 if self.choice & 1 == 0 {
-                    self.server.consumed(key, message.bytes.len());
+                    server.consumed(key, message.bytes.len());
                 }
                 if self.choice & 2 == 0 {
-                    self.server.send(key, envelope(false, &message.bytes));
+                    server.send(key, envelope(false, &message.bytes));
                 }
                 if self.choice & 4 == 0 && last {
                     self.calls.remove(&key.id().get());
-                    self.server.respond(key, &Metadata::new(), envelope(false, b""), &Metadata::new());
+                    server.respond(key, &Metadata::new(), envelope(false, b""), &Metadata::new());
                 }
             }
             Event::HalfClosed { key } => {
@@ -232,23 +257,6 @@ impl Typed {
             Event::Closed { .. } => self.closed = true,
             _ => {}
         }
-        Ok(())
-    }
-
-    /// What the client reads is of the forms that there are.
-    fn read(&mut self, text: &[u8]) -> Result<(), String> {
-        let text = std::str::from_utf8(text).map_err(|error| error.to_string())?;
-        let rest = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
-        let Some(rest) = rest else { return Err(format!("not an object: {text}")) };
-        if rest.starts_with("\"error\":\"") {
-            return Ok(());
-        }
-        let rest = rest.strip_prefix("\"id\":").map(|rest| rest.trim_start_matches(|c: char| c.is_ascii_digit()));
-        let known = ["\"message\":", "\"error\":\"", "\"end\":{\"code\":\""];
-        let Some(form) = rest.and_then(|rest| known.iter().position(|form| rest[1..].starts_with(form))) else {
-            return Err(format!("unknown: {text}"));
-        };
-        self.ends += usize::from(form == 2);
         Ok(())
     }
 }
