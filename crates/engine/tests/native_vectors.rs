@@ -3,7 +3,6 @@
 //! `BLESS=1` writes what the engine says into the files; review reads the difference.
 
 #![allow(clippy::unwrap_used)] // helpers of tests too
-#![allow(clippy::unwrap_used, reason = "a test that cannot read its vectors fails")]
 
 #[path = "support/native.rs"]
 mod support;
