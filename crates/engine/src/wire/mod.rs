@@ -10,7 +10,6 @@ pub mod http2;
 mod key;
 pub mod native;
 mod reason;
-#[cfg(feature = "websocket")]
 pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};
