@@ -15,6 +15,8 @@ use polywire_engine::{
 };
 
 pub use self::listener::{Bound, ServerHandle};
+#[cfg(feature = "http")]
+pub(crate) use self::calls::{Command, ServerCalls};
 pub(crate) use self::{
     calls::chosen_compression,
     listener::{Shared, seed},
