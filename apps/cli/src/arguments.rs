@@ -275,6 +275,8 @@ Examples:
   polywire call localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
   polywire call https://api.example.com orders.v1.Orders/List -H 'authorization: Bearer TOKEN'
   polywire call localhost:8080 orders.v1.Orders/Import -d @orders.ndjson
+  polywire call native://localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
+  polywire call connect+http://localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
   tail -f events | polywire call localhost:8080 orders.v1.Orders/Kitchen -d @
   polywire call localhost:8080 orders.v1.Orders/Get --proto orders/v1/orders.proto -I proto -d '{}' -v";
 

@@ -39,7 +39,13 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
     output.note(
         1,
         '*',
-        format_args!("connected to {} ({security}){}", server.address, took(output, server.connected_in)),
+        format_args!(
+            "connected to {} ({security}, {} over {}){}",
+            server.address,
+            server.channel.protocol(),
+            server.channel.wire(),
+            took(output, server.connected_in)
+        ),
     );
 
     let asked = Instant::now();

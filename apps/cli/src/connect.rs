@@ -62,7 +62,14 @@ pub(crate) async fn within<F: Future>(deadline: Option<Instant>, future: F) -> O
 fn speaks_tls(address: &str, arguments: &ConnectArguments) -> Result<bool, Failure> {
     let chosen = arguments.tls || arguments.insecure || arguments.cacert.is_some() || arguments.cert.is_some();
     let scheme = address.split_once(':').map_or("", |(scheme, _)| scheme);
-    match scheme {
+    // The word in front chooses the protocol, what is behind it the transport.
+    let transport = match scheme.rsplit_once('+').map_or(scheme, |(_, transport)| transport) {
+        "h2c" | "ws" => "http",
+        "native" if !chosen => "http",
+        "tls" | "wss" => "https",
+        transport => transport,
+    };
+    match transport {
         "https" if arguments.plaintext => Err(Failure::usage("--plaintext and an https address contradict each other")),
         "http" if chosen => Err(Failure::usage("TLS and an http address contradict each other").hint("write https://")),
         "unix" if chosen => Err(Failure::usage("TLS over Unix sockets is not supported")),
@@ -96,13 +103,13 @@ fn builder(address: &str, arguments: &ConnectArguments) -> Result<ChannelBuilder
         .map_err(|error| {
             let failure = Failure::usage(error.to_string());
             match error {
-                ChannelError::Target(_) => failure.hint("write host:port, https://host or unix:PATH"),
+                ChannelError::Target(_) => failure
+                    .hint("write host:port, https://host, unix:PATH, native://host:port, connect+http://host:port …"),
                 _ => failure,
             }
         })?
         .limits(limits)
         .connect_timeout(connect_timeout)
-        .connections_max(1)
         .user_agent(concat!("polywire-cli/", env!("CARGO_PKG_VERSION")));
     if let Some(name) = &arguments.user_agent {
         builder = builder.user_agent(name);

@@ -35,6 +35,25 @@ fn all_four_shapes_are_called() {
 }
 
 #[test]
+fn a_word_in_front_of_the_address_chooses_the_wire() {
+    let server = server();
+    for (word, how) in [
+        ("native://", "native over native"),
+        ("ws://", "native over websocket"),
+        ("connect+http://", "connect over http/1.1"),
+        ("connect+h2c://", "connect over http/2"),
+        ("grpc-web+http://", "grpc-web over http/1.1"),
+    ] {
+        let address = format!("{word}{}", server.address);
+        let ran = polywire(&["call", &address, UNARY, "-d", r#"{"text": "hello"}"#, "-v"]).exits(0);
+        ran.prints("{\n  \"text\": \"hello\"\n}\n").says(&[how]);
+        polywire(&["call", &address, "Echo/Chat", "-d", r#"{"text":"x"} {"text":"y"}"#])
+            .exits(0)
+            .prints("{\n  \"text\": \"x\"\n}\n{\n  \"text\": \"y\"\n}\n");
+    }
+}
+
+#[test]
 fn without_data_one_empty_request_is_sent_or_none() {
     let server = server();
     polywire(&["call", &server.address, UNARY]).exits(0).prints("{}\n");

@@ -16,7 +16,7 @@ pub(crate) fn print(flags: &Flags, address: &str, database: &str) {
 fn text(flags: &Flags, address: &str, database: &str) -> String {
     let stock = flags.stock_target().unwrap_or("in this process");
     let secure = flags.tls().is_some();
-    let wire = if secure { "gRPC under TLS" } else { "gRPC in the clear" };
+    let wire = if secure { "every wire, under TLS" } else { "every wire, in the clear" };
     // Who listens on all addresses is reached on one.
     let target = address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
     let (url, grpcurl) = if secure {
@@ -24,6 +24,9 @@ fn text(flags: &Flags, address: &str, database: &str) -> String {
     } else {
         (target.clone(), "grpcurl -plaintext")
     };
+    let curl = if secure { "curl --cacert CA.pem" } else { "curl" };
+    let native = if secure { "--tls --cacert CA.pem " } else { "" };
+    let websocket = format!("{}://{target}/", if secure { "wss" } else { "ws" });
     let page = format!("{}://{target}/", if secure { "https" } else { "http" });
     let polywire = "cargo run --release -q -p polywire-cli --";
     let tls = if secure { " --cacert CA.pem" } else { "" };
@@ -34,7 +37,7 @@ The café is open.
   listening on  {address} ({wire})
   orders        {database}
   stock         {stock}
-  page          {page}
+  page          {page}   (OpenAPI: {page}docs)
 
 Paste into another terminal:
 
@@ -51,6 +54,14 @@ Paste into another terminal:
   # be the kitchen: type {{"accepted": {{"order": "orders/…"}}}}, later {{"ready": {{"order": "orders/…"}}}}
   {polywire} call {url} orders.v1.Orders/Kitchen{tls} -d @
   {{"announce": {{"kitchen": "upstairs"}}}}
+
+  # the same port by other wires: Connect, REST, server-sent events, our own frames (standard Python only)
+  {curl} {page}stock.v1.Stock/ListItems -H 'content-type: application/json' -d '{{"pageSize": 3}}'
+  {curl} {page}v1/orders -H 'content-type: application/json' -d '{ORDER}'
+  {curl} -N {page}v1/orders:watch -H 'accept: text/event-stream'
+  python3 clients/python/polywire_native.py {native}{target} stock.v1.Stock/ListItems '{{"pageSize": 3}}'
+  websocat --protocol polywire.json {websocket}
+  {{"call": "stock.v1.Stock/ListItems", "message": {{"pageSize": 3}}}}
 
   # the same with grpcurl, and with Python (pip install grpcio grpcio-tools)
   {grpcurl} -d '{ORDER}' {target} orders.v1.Orders/Create
@@ -75,7 +86,7 @@ mod tests {
     fn the_commands_name_the_address_in_use() {
         let flags = Flags::parse_from(["orders", "--ephemeral"]);
         let text = text(&flags, "0.0.0.0:5000", "SQLite in memory");
-        assert!(text.contains("listening on  0.0.0.0:5000 (gRPC in the clear)"), "{text}");
+        assert!(text.contains("listening on  0.0.0.0:5000 (every wire, in the clear)"), "{text}");
         assert!(text.contains("page          http://127.0.0.1:5000/"), "{text}");
         assert!(text.contains("grpcurl -plaintext -d '{\"customer\""), "{text}");
         assert!(text.contains("127.0.0.1:5000 orders.v1.Orders/Create"), "{text}");

@@ -4,6 +4,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::{Bytes, BytesMut};
+use polywire_core::Wire;
 
 use crate::{
     connection::{Config, Event},
@@ -32,6 +33,7 @@ pub(crate) enum Beginning {
 /// A server's connection before it is known what is spoken.
 #[derive(Debug)]
 pub(crate) struct Detecting {
+    config: Arc<Config>,
     bytes: BytesMut,
     found: Option<Beginning>,
     until: Option<Instant>,
@@ -48,8 +50,9 @@ enum End {
 }
 
 impl Detecting {
-    pub(crate) fn new(config: &Config, now: Instant) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, now: Instant) -> Self {
         Self {
+            config: Arc::clone(config),
             bytes: BytesMut::new(),
             found: None,
             until: crate::time::after(now, config.limits().handshake_timeout),
@@ -74,16 +77,27 @@ impl Detecting {
         } else {
             self.bytes.extend_from_slice(&bytes);
         }
-        match detect::detect(&self.bytes) {
-            Detected::Http1 => self.found = Some(Beginning::Http1),
-            Detected::Http2 => self.found = Some(Beginning::Http2),
-            Detected::Native => self.found = Some(Beginning::Native),
-            Detected::More => {}
-            Detected::Unknown(reason) => {
-                self.refusal = Some(detect::refusal(reason));
-                self.end = End::Due(Some(ConnectionError::PeerMisbehaved(PeerMisbehaved::BadPreface)));
-            }
+        let (beginning, wire) = match detect::detect(&self.bytes) {
+            Detected::Http1 => (Beginning::Http1, Wire::Http1),
+            Detected::Http2 => (Beginning::Http2, Wire::Http2),
+            Detected::Native => (Beginning::Native, Wire::Native),
+            Detected::More => return,
+            Detected::Unknown(reason) => return self.refuse(reason),
+        };
+        if self.config.speaks_wire(wire) {
+            self.found = Some(beginning);
+        } else {
+            self.refuse(match beginning {
+                Beginning::Http1 => "HTTP/1.1 is not spoken on this port",
+                Beginning::Http2 => "HTTP/2 is not spoken on this port",
+                Beginning::Native => "the native protocol is not spoken on this port",
+            });
         }
+    }
+
+    fn refuse(&mut self, reason: &'static str) {
+        self.refusal = Some(detect::refusal(reason));
+        self.end = End::Due(Some(ConnectionError::PeerMisbehaved(PeerMisbehaved::BadPreface)));
     }
 
     pub(crate) fn handle_eof(&mut self, _now: Instant) {

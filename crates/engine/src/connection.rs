@@ -5,7 +5,7 @@
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use polywire_core::{Compression, CompressionSet, Message, Metadata, RequestHead, Status, Wire};
+use polywire_core::{Compression, CompressionSet, Message, Metadata, Protocol, RequestHead, Status, Wire};
 
 use crate::{
     begin::{Beginning, Detecting, Upgrading},
@@ -51,6 +51,10 @@ pub struct ConfigParts {
     pub detail_json: Option<DetailJson>,
     /// Which methods are reached as REST.
     pub routes: Option<Routes>,
+    /// Server: protocols that are not spoken.
+    pub without_protocols: Vec<Protocol>,
+    /// Server: wires that are not spoken.
+    pub without_wires: Vec<Wire>,
     /// Which pages of other origins may call.
     pub cors: CorsPolicy,
     /// Who may open a WebSocket.
@@ -89,6 +93,16 @@ impl Config {
 
     pub(crate) fn routes(&self) -> Option<&Routes> {
         self.parts.routes.as_ref().filter(|routes| !routes.is_empty())
+    }
+
+    /// Server: whether a wire is spoken.
+    pub(crate) fn speaks_wire(&self, wire: Wire) -> bool {
+        !self.parts.without_wires.contains(&wire)
+    }
+
+    /// Server: whether a protocol is spoken.
+    pub(crate) fn speaks_protocol(&self, protocol: Protocol) -> bool {
+        !self.parts.without_protocols.contains(&protocol)
     }
 
     pub(crate) fn cors(&self) -> &CorsPolicy {

@@ -1,5 +1,4 @@
 //! WebSocket's frames and messages (RFC 6455 §5 to §8), in the order of Autobahn's sections and without Autobahn.
-#![cfg(feature = "websocket")]
 #![allow(clippy::unwrap_used)]
 
 use std::{

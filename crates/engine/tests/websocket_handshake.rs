@@ -1,5 +1,4 @@
 //! WebSocket's handshake over HTTP/1.1 (RFC 6455 §4) and HTTP/2 (RFC 8441).
-#![cfg(feature = "websocket")]
 #![allow(clippy::unwrap_used)]
 
 use polywire_engine::wire::{

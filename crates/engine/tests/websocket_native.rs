@@ -1,5 +1,4 @@
 //! Calls on native frames inside WebSocket messages: two engines back to back in virtual time.
-#![cfg(feature = "websocket")]
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
 //! The JSON text form over a WebSocket: what a person types, and what comes back.
-#![cfg(feature = "websocket")]
 #![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};

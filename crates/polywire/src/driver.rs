@@ -59,6 +59,8 @@ pub(crate) struct Driver<T, C: Calls> {
     transmit: Transmit,
     sleep: Option<Pin<Box<Sleep>>>,
     reading: Reading,
+    /// Something was written since the transport was flushed.
+    unflushed: bool,
     /// This round has not read because the engine did not want more.
     skipped: bool,
     closing: bool,
@@ -94,6 +96,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
             transmit: Transmit::default(),
             sleep: None,
             reading: Reading::Open,
+            unflushed: false,
             skipped: false,
             closing: false,
             close_timer: None,
@@ -146,7 +149,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
                 match drain(&mut self.connection, now, &mut self.transmit, |c, event| calls.handle_event(c, now, event))
                 {
                     Due::Write => {}
-                    Due::Wait(_) => return Poll::Ready(()),
+                    Due::Wait(_) => {
+                        // TLS may have taken what its socket has not.
+                        if self.unflushed && ready!(Pin::new(&mut self.transport).poll_flush(cx)).is_ok() {
+                            self.unflushed = false;
+                        }
+                        return Poll::Ready(());
+                    }
                     Due::Close => {
                         self.closing = true;
                         return Poll::Ready(());
@@ -156,6 +165,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
             while !self.transmit.is_empty() {
                 match ready!(poll_write(&mut self.transport, cx, &self.transmit)) {
                     Ok(bytes) if bytes > 0 => {
+                        self.unflushed = true;
                         self.transmit.advance(bytes);
                         if !self.transmit.is_empty() {
                             self.connection.handle_progress(now);

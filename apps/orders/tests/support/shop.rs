@@ -1,5 +1,6 @@
 //! A running shop, and clients of it over any wire.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use buffa::{Message, MessageName};
@@ -8,7 +9,7 @@ use orders::clock::Clock;
 use orders::proto::orders::v1::{CreateOrderRequest, Order, OrdersClient, create_order_request};
 use orders::proto::stock::v1::{GetItemRequest, Item, StockClient};
 use orders::store::Database;
-use polywire::{Channel, Server, ServerHandle, Status};
+use polywire::{Channel, Codec, Server, ServerHandle, Status};
 
 use super::postgres::Skipped;
 use super::{Kind, TestDatabase};
@@ -16,10 +17,35 @@ use super::{Kind, TestDatabase};
 /// The ways in which every handler is called. A new wire is a new row here and in `on_every_wire`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wire {
+    /// Connect with JSON over HTTP/1.1.
+    ConnectOverHttp1,
+    /// Connect with Protobuf over HTTP/2.
+    ConnectOverHttp2,
     /// gRPC in this process, without a socket.
     GrpcInMemory,
     /// gRPC over TCP.
     GrpcOverTcp,
+    /// gRPC-Web over HTTP/1.1.
+    GrpcWebOverHttp1,
+    /// polywire's own frames over TCP.
+    Native,
+    /// polywire's own frames in WebSocket messages.
+    WebSocket,
+}
+
+impl Wire {
+    /// The channel to a server that listens.
+    fn channel(self, address: SocketAddr) -> Channel {
+        let (scheme, codec) = match self {
+            Self::ConnectOverHttp1 => ("connect+http", Codec::Json),
+            Self::ConnectOverHttp2 => ("connect+h2c", Codec::Proto),
+            Self::GrpcInMemory | Self::GrpcOverTcp => ("http", Codec::Proto),
+            Self::GrpcWebOverHttp1 => ("grpc-web+http", Codec::Proto),
+            Self::Native => ("native", Codec::Proto),
+            Self::WebSocket => ("ws", Codec::Proto),
+        };
+        Channel::builder(format!("{scheme}://{address}")).unwrap().codec(codec).build().unwrap()
+    }
 }
 
 /// A shop with its shelves filled, at a time that stands still, and clients of it.
@@ -60,11 +86,11 @@ impl TestShop {
                 let bound = server.start().unwrap();
                 (Channel::in_memory(&bound.handle()).build().unwrap(), bound.handle())
             }
-            Wire::GrpcOverTcp => {
+            over_a_socket => {
                 let bound = server.bind("127.0.0.1:0").await.unwrap();
                 let (address, handle) = (bound.address().unwrap(), bound.handle());
                 tokio::spawn(bound.serve());
-                (Channel::to(address.to_string()).unwrap(), handle)
+                (over_a_socket.channel(address), handle)
             }
         };
         Ok(Self {
@@ -120,6 +146,31 @@ macro_rules! on_every_wire {
         mod $test {
             use super::support::shop::{TestShop, Wire};
             use super::support::{Kind, postgres};
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn connect_over_http1() {
+                super::$test(TestShop::open(Kind::SqliteMemory, Wire::ConnectOverHttp1).await.unwrap()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn connect_over_http2() {
+                super::$test(TestShop::open(Kind::SqliteMemory, Wire::ConnectOverHttp2).await.unwrap()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn grpc_web_over_http1() {
+                super::$test(TestShop::open(Kind::SqliteMemory, Wire::GrpcWebOverHttp1).await.unwrap()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn native() {
+                super::$test(TestShop::open(Kind::SqliteMemory, Wire::Native).await.unwrap()).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn websocket() {
+                super::$test(TestShop::open(Kind::SqliteMemory, Wire::WebSocket).await.unwrap()).await;
+            }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn grpc_in_memory_on_sqlite_in_memory() {

@@ -166,6 +166,10 @@ impl Http {
         extra: Option<Headers>,
     ) -> Result<CallKey, OpenError> {
         let options = request.template.options();
+        if request.message.is_none() && !request.last {
+            // The one message comes later, and the end behind it.
+            return self.wire.open(now, request.template.headers(), extra.as_ref(), false);
+        }
         let message = request.message.clone().unwrap_or_default();
         let compressed = message.first().is_some_and(|flags| flags & 1 != 0);
         let compression = if compressed { options.compression } else { Compression::Identity };

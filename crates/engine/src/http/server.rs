@@ -36,7 +36,7 @@ enum Request {
 
 impl Http {
     pub(super) fn read_request_head(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> Option<Event> {
-        if websocket::handshake::is_upgrade(headers) {
+        if websocket::handshake::is_upgrade(headers) && self.config.speaks_wire(Wire::WebSocket) {
             return self.read_upgrade(key, headers, end);
         }
         if self.answer_preflight(key, headers, end) {
@@ -168,9 +168,11 @@ impl Http {
 
     fn parse_request(&mut self, headers: &Arc<Headers>) -> Request {
         let accepted = self.config.accepts();
+        let speaks = |protocol| self.config.speaks_protocol(protocol);
         let method = headers.find(b":method").unwrap_or_default();
         if let Some(routes) = self.config.routes()
             && is_for_rest(headers)
+            && speaks(Protocol::Rest)
         {
             let path = headers.find(b":path").and_then(text).unwrap_or_default();
             let path = path.split_once('?').map_or(path, |(path, _)| path);
@@ -181,7 +183,7 @@ impl Http {
                 };
             }
         }
-        if method == b"GET" && connect::is_get(headers) {
+        if method == b"GET" && connect::is_get(headers) && speaks(Protocol::Connect) {
             let (form, wire) = (Form::ConnectUnary, self.wire.name());
             return match connect::parse_get(headers, accepted) {
                 Ok((mut head, message)) => {
@@ -196,7 +198,7 @@ impl Http {
         }
         let content_type = headers.find(b"content-type").unwrap_or_default();
         let (form, codec, head) = if let Some(codec) = grpc::codec_of(content_type) {
-            if self.wire.name() != Wire::Http2 {
+            if self.wire.name() != Wire::Http2 || !speaks(Protocol::Grpc) {
                 return Request::Plain;
             }
             (Form::Grpc, codec, grpc::parse_request(headers, codec, Protocol::Grpc, accepted))
@@ -210,6 +212,14 @@ impl Http {
         } else {
             return Request::Plain;
         };
+        let protocol = match form {
+            Form::GrpcWeb | Form::GrpcWebText => Protocol::GrpcWeb,
+            Form::Grpc => Protocol::Grpc,
+            _ => Protocol::Connect,
+        };
+        if !speaks(protocol) {
+            return Request::Plain;
+        }
         match head {
             Ok(mut head) => {
                 head.wire = self.wire.name();

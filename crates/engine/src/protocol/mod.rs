@@ -9,7 +9,6 @@ pub(crate) mod grpc;
 pub(crate) mod grpc_web;
 pub mod rest;
 pub(crate) mod rich_status;
-#[cfg(feature = "websocket")]
 pub(crate) mod text;
 
 use std::sync::Arc;

@@ -157,7 +157,6 @@ pub enum PeerMisbehaved {
     /// A stream id of the wrong parity or below an earlier one, or zero, or not zero, where that is not allowed.
     StreamIdInvalid,
     /// A rule of RFC 6455.
-    #[cfg(feature = "websocket")]
     WebSocket(super::websocket::Violation),
     /// SETTINGS acknowledged that were never sent, or INITIAL_WINDOW_SIZE that overflows a window.
     WindowOverflow,
@@ -246,7 +245,6 @@ impl PeerMisbehaved {
             PeerMisbehaved::FrameSize => Reason::FRAME_SIZE_ERROR,
             PeerMisbehaved::HeaderCompression => Reason::COMPRESSION_ERROR,
             PeerMisbehaved::StreamClosed => Reason::STREAM_CLOSED,
-            #[cfg(feature = "websocket")]
             PeerMisbehaved::WebSocket(_) => Reason::PROTOCOL_ERROR,
             PeerMisbehaved::BadPreface
             | PeerMisbehaved::BadSetting
@@ -287,7 +285,6 @@ impl PeerMisbehaved {
             PeerMisbehaved::SelfDependent => "stream depends on itself",
             PeerMisbehaved::StreamClosed => "frame on a closed stream",
             PeerMisbehaved::StreamIdInvalid => "bad stream id",
-            #[cfg(feature = "websocket")]
             PeerMisbehaved::WebSocket(violation) => violation.words(),
             PeerMisbehaved::WindowOverflow => "window overflow by settings",
         }

@@ -11,7 +11,6 @@ mod key;
 pub mod native;
 mod reason;
 pub mod single;
-#[cfg(feature = "websocket")]
 pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};

@@ -180,6 +180,16 @@ impl Channel {
         ChannelBuilder::new(Target::new(place, "localhost".to_owned()))
     }
 
+    /// How its calls are written.
+    pub fn protocol(&self) -> Protocol {
+        self.inner.options.protocol
+    }
+
+    /// By which wire its calls travel. Where TLS decides between HTTP/1.1 and HTTP/2, that is HTTP/2.
+    pub fn wire(&self) -> Wire {
+        self.inner.wire()
+    }
+
     /// How it stands.
     pub fn state(&self) -> ChannelState {
         *self.inner.connectivity.borrow()

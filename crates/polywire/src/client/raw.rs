@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-use polywire_core::{Compression, IncomingQueue, Metadata, Method, OutgoingQueue, Status};
+use polywire_core::{Compression, IncomingQueue, Metadata, Method, MethodKind, OutgoingQueue, Protocol, Status};
 
 use super::{
     channel::Channel,
@@ -73,7 +73,11 @@ impl Channel {
         let started = start(self, method, options.options, None)?;
         let queue = started.outgoing.ok_or_else(|| Status::internal("a streaming call has a queue"))?;
         let limit = self.inner.options.limits.message_bytes_max;
-        let compress = self.inner.options.compress(compression);
+        let mut compress = self.inner.options.compress(compression);
+        if self.protocol() == Protocol::Connect && method.kind() == MethodKind::Unary {
+            // There the headers say whether the message is compressed, and they go out before it is known.
+            compress = Compress::NOTHING;
+        }
         Ok((RawSender { queue, compress }, RawReceiver { queue: started.incoming, message_bytes_max: limit }))
     }
 }

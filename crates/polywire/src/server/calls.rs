@@ -13,6 +13,7 @@ use bytes::Bytes;
 use polywire_core::{
     BoxFuture, Call, Compression, Exchange, Handler, Idempotency, Incoming, IncomingQueue, Message, Metadata, Method,
     MethodKind, Next, Outgoing, OutgoingQueue, Peer, Protocol, QUEUE_HIGH_WATER_BYTES, Reply, RequestHead, Status,
+    Wire,
 };
 use polywire_engine::{
     CallKey, Connection, Event,
@@ -109,6 +110,7 @@ impl ServerCalls {
             let status = Status::resource_exhausted("the server has as many calls in progress as it takes (calls_max)");
             return refuse(connection, key, &status);
         }
+        shared.counters.note(head.wire, head.protocol);
         if !route.method().kind().client_streams() {
             let state = State::ExpectRequest { route, head, deadline, message: None };
             self.insert(key, state);
@@ -568,6 +570,8 @@ impl Wake for CallWaker {
 pub(crate) struct Counters {
     calls: std::sync::atomic::AtomicUsize,
     started: std::sync::atomic::AtomicU64,
+    /// By wire, then by protocol.
+    started_by: [[std::sync::atomic::AtomicU64; 6]; 5],
 }
 
 impl Counters {
@@ -579,6 +583,18 @@ impl Counters {
         }
         self.started.fetch_add(1, Ordering::Relaxed);
         true
+    }
+
+    /// Counts a call by the way it came.
+    fn note(&self, wire: Wire, protocol: Protocol) {
+        if let Some(count) = self.started_by.get(wire as usize).and_then(|by| by.get(protocol as usize)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn calls_started_by(&self, wire: Wire, protocol: Protocol) -> u64 {
+        let count = self.started_by.get(wire as usize).and_then(|by| by.get(protocol as usize));
+        count.map_or(0, |count| count.load(Ordering::Relaxed))
     }
 
     fn leave(&self) {

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use polywire_core::{Address, Peer};
+use polywire_core::{Address, Peer, Protocol, Wire};
 use polywire_engine::{Config, Connection, wire::websocket::Begin};
 use tokio::{
     net::{TcpListener, UnixListener},
@@ -307,6 +307,11 @@ impl ServerHandle {
     /// How many calls have begun since the start.
     pub fn calls_started(&self) -> u64 {
         self.shared.counters.calls_started()
+    }
+
+    /// How many calls have begun that came by this wire and protocol.
+    pub fn calls_started_by(&self, wire: Wire, protocol: Protocol) -> u64 {
+        self.shared.counters.calls_started_by(wire, protocol)
     }
 
     /// How many connections are open.

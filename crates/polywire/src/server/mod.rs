@@ -7,16 +7,16 @@ mod tunnel;
 
 use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Service};
+use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Protocol, Service, Wire};
 use polywire_engine::{
     Config, ConfigParts, Limits,
     protocol::{cors::CorsPolicy, rest::Routes},
     wire::websocket::handshake::{Origins, Policy},
 };
 
-pub use self::listener::{Bound, ServerHandle};
 #[cfg(feature = "http")]
 pub(crate) use self::calls::{Command, ServerCalls};
+pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
     calls::chosen_compression,
     listener::{Shared, seed},
@@ -58,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) spawn_always: Vec<&'static str>,
     pub(crate) origins: Origins,
     pub(crate) cors: CorsPolicy,
+    pub(crate) without_protocols: Vec<Protocol>,
+    pub(crate) without_wires: Vec<Wire>,
 }
 
 /// Calls in progress on a whole server by default: what a machine with a few cores works on before waiting helps nobody.
@@ -90,6 +92,8 @@ impl Server {
                 spawn_always: Vec::new(),
                 origins: Origins::Same,
                 cors: CorsPolicy::same_origin(),
+                without_protocols: Vec::new(),
+                without_wires: Vec::new(),
             },
             tls: None,
             reflection: false,
@@ -120,6 +124,21 @@ impl Server {
     #[must_use]
     pub fn route(mut self, path: &str, handler: impl http::Handler) -> Self {
         self.http.add(path, Arc::new(handler));
+        self
+    }
+
+    /// Does not speak a wire. By default all of them are spoken on every address.
+    #[must_use]
+    pub fn without_wire(mut self, wire: Wire) -> Self {
+        self.options.without_wires.push(wire);
+        self
+    }
+
+    /// Does not speak a protocol. By default all of them are spoken. [`Protocol::Native`] and [`Protocol::Text`] are meant inside
+    /// WebSocket; on a transport of its own the native protocol is a wire.
+    #[must_use]
+    pub fn without_protocol(mut self, protocol: Protocol) -> Self {
+        self.options.without_protocols.push(protocol);
         self
     }
 
@@ -254,7 +273,13 @@ impl Server {
                 detail_json: Some(any::detail_any_json),
                 routes: Some(routes(&self.services)?),
                 cors: self.options.cors.clone(),
-                websocket: Policy { origins: self.options.origins.clone(), ..Policy::default() },
+                websocket: Policy {
+                    origins: self.options.origins.clone(),
+                    native: !self.options.without_protocols.contains(&Protocol::Native),
+                    json: !self.options.without_protocols.contains(&Protocol::Text),
+                },
+                without_protocols: self.options.without_protocols.clone(),
+                without_wires: self.options.without_wires.clone(),
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);

@@ -70,7 +70,7 @@ async fn answer(mut socket: TcpStream) -> io::Result<()> {
     match handshake::accept(&request, &Policy::default()) {
         Ok(accepted) => {
             socket.write_all(&written("HTTP/1.1 101 Switching Protocols", &accepted.headers)).await?;
-            exchange(&mut socket, Role::Server, leftover, |messages, message| send(messages, message)).await
+            exchange(&mut socket, Role::Server, leftover, send).await
         }
         Err(refused) => {
             let status = String::from_utf8_lossy(refused.headers.find(":status").unwrap_or_default()).into_owned();
@@ -95,7 +95,7 @@ async fn play(url: &str) -> io::Result<()> {
     for case in 1..=count {
         let path = format!("/runCase?case={case}&agent={AGENT}");
         // How a case ends is the server's to judge.
-        let _ = converse(authority, &path, |messages, message| send(messages, message)).await;
+        let _ = converse(authority, &path, send).await;
     }
     converse(authority, &format!("/updateReports?agent={AGENT}"), |_, _| {}).await
 }

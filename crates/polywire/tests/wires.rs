@@ -1,0 +1,88 @@
+//! One port: which wires and protocols it speaks, and what it says to the rest.
+
+mod shared;
+
+use polywire::{Channel, CorsPolicy, Protocol, Server, Wire, http};
+use shared::{EchoClient, EchoRequest, EchoServer, Echoer};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+
+const WIRES: [(&str, Wire, Protocol); 7] = [
+    ("connect+h2c", Wire::Http2, Protocol::Connect),
+    ("connect+http", Wire::Http1, Protocol::Connect),
+    ("grpc-web+h2c", Wire::Http2, Protocol::GrpcWeb),
+    ("grpc-web+http", Wire::Http1, Protocol::GrpcWeb),
+    ("http", Wire::Http2, Protocol::Grpc),
+    ("native", Wire::Native, Protocol::Native),
+    ("ws", Wire::WebSocket, Protocol::Native),
+];
+
+#[tokio::test]
+async fn every_wire_reaches_the_same_handler_and_is_counted() {
+    let server = Server::new().add(EchoServer::new(Echoer));
+    let bound = server.bind("127.0.0.1:0").await.unwrap();
+    let (address, handle) = (bound.address().unwrap(), bound.handle());
+    tokio::spawn(bound.serve());
+    for (scheme, wire, protocol) in WIRES {
+        let before = handle.calls_started_by(wire, protocol);
+        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
+        let reply = echo.unary(EchoRequest { text: "hello".into(), ..Default::default() }).await.unwrap();
+        assert_eq!(reply.text, "hello", "{scheme}");
+        assert_eq!(handle.calls_started_by(wire, protocol), before + 1, "{scheme}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_refused_and_the_rest_goes_on() {
+    let server = Server::new()
+        .add(EchoServer::new(Echoer))
+        .without_wire(Wire::Native)
+        .without_wire(Wire::WebSocket)
+        .without_protocol(Protocol::GrpcWeb);
+    let bound = server.bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    for (scheme, wire, protocol) in WIRES {
+        let off = matches!(wire, Wire::Native | Wire::WebSocket) || protocol == Protocol::GrpcWeb;
+        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
+        let reply = echo.unary(EchoRequest { text: "hello".into(), ..Default::default() }).await;
+        assert_eq!(reply.is_err(), off, "{scheme}: {reply:?}");
+    }
+}
+
+#[tokio::test]
+async fn ordinary_requests_are_answered_beside_the_services() {
+    let server = Server::new()
+        .add(EchoServer::new(Echoer))
+        .route("/up", async |request: http::Request| http::Response::text(format!("{}\n", request.method())))
+        .cors(CorsPolicy::origins(["https://page.example"]).unwrap());
+    let bound = server.bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    for (request, says) in [
+        ("GET /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "\r\n\r\nGET\n"][..]),
+        ("HEAD /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "content-length: 5"]),
+        ("GET /down HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 404"]),
+        (
+            "GET /up HTTP/1.1\r\nhost: x\r\norigin: https://page.example\r\n\r\n",
+            &["HTTP/1.1 200", "access-control-allow-origin: https://page.example"],
+        ),
+        (
+            "OPTIONS /up HTTP/1.1\r\nhost: x\r\norigin: https://other.example\r\naccess-control-request-method: POST\r\n\r\n",
+            &["HTTP/1.1 403"],
+        ),
+        ("\x16\x03\x01\x02\x00\x01", &["HTTP/1.1 400", "no TLS"]),
+        ("what is this\r\n\r\n", &["HTTP/1.1 400"]),
+    ] {
+        let request = request.replacen("host: x", "host: x\r\nconnection: close", 1);
+        let mut transport = TcpStream::connect(address).await.unwrap();
+        transport.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        transport.read_to_string(&mut answer).await.unwrap();
+        for text in says {
+            assert!(answer.contains(text), "{request:?} got {answer:?}");
+        }
+    }
+}
