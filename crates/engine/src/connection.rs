@@ -19,7 +19,7 @@ use crate::{
     },
     transmit::Transmit,
     wire::{
-        ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http1, http2, native,
+        ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http1, http2, native, single,
         websocket::{
             self, Begin, Subprotocol,
             handshake::{Policy, Request},
@@ -329,6 +329,35 @@ impl Connection {
     pub fn websocket(begin: Begin, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let websocket = websocket::Connection::new(Role::Server, config, begin, now, seed);
         Self { config: Arc::clone(config), seed, kind: Kind::WebSocket(Box::new(websocket)) }
+    }
+
+    /// Server: one request that came by a connection of somebody else's. Its body is handed in by
+    /// [`handle_bytes`](Self::handle_bytes) and [`handle_end`](Self::handle_end), its answer is taken by
+    /// [`take_part`](Self::take_part). The headers have pseudo headers first and none that concern the connection.
+    pub fn single(headers: Headers, end: bool, wire: Wire, config: &Arc<Config>, now: Instant) -> Self {
+        let single = single::Connection::new(headers, end, wire, config.shared_limits());
+        let http = Http::new(HttpWire::Single(Box::new(single)), config, now);
+        Self { config: Arc::clone(config), seed: 0, kind: Kind::Http(Box::new(http)) }
+    }
+
+    /// A [`single`](Self::single) request: its body is complete.
+    pub fn handle_end(&mut self, now: Instant) {
+        if let Kind::Http(http) = &mut self.kind {
+            http.handle_end(now);
+        }
+    }
+
+    /// A [`single`](Self::single) request: whether there is a piece of its answer.
+    pub fn has_part(&self) -> bool {
+        matches!(&self.kind, Kind::Http(http) if http.has_part())
+    }
+
+    /// A [`single`](Self::single) request: the next piece of its answer. Taking it may have made room, which is an event.
+    pub fn take_part(&mut self) -> Option<single::Part> {
+        match &mut self.kind {
+            Kind::Http(http) => http.take_part(),
+            _ => None,
+        }
     }
 
     /// What the first bytes have said.

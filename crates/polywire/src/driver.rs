@@ -207,24 +207,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin, C: Calls> Driver<T, C> {
     /// Sets the timer; says whether it is due already.
     fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let due = [self.connection.poll_timeout(), self.calls.poll_timeout()].into_iter().flatten().min();
-        let Some(due) = due else {
-            self.sleep = None;
+        if !poll_sleep(&mut self.sleep, due, cx, now) {
             return false;
-        };
-        if due > now {
-            let due = tokio::time::Instant::from_std(due);
-            let sleep = match &mut self.sleep {
-                // A timer that rings too early costs one look; moving it at every call would cost more.
-                Some(sleep) if sleep.deadline() <= due && !sleep.is_elapsed() => sleep,
-                Some(sleep) => {
-                    sleep.as_mut().reset(due);
-                    sleep
-                }
-                none => none.insert(Box::pin(tokio::time::sleep_until(due))),
-            };
-            if sleep.as_mut().poll(cx).is_pending() {
-                return false;
-            }
         }
         let now = tokio::time::Instant::now().into_std();
         self.connection.handle_timeout(now);
@@ -281,6 +265,33 @@ impl<T, C: Calls> Drop for Driver<T, C> {
         let late = self.inbox.close();
         self.calls.close(late);
     }
+}
+
+/// Sets a timer; says whether it is due already.
+pub(crate) fn poll_sleep(
+    place: &mut Option<Pin<Box<Sleep>>>,
+    due: Option<Instant>,
+    cx: &mut Context<'_>,
+    now: Instant,
+) -> bool {
+    let Some(due) = due else {
+        *place = None;
+        return false;
+    };
+    if due <= now {
+        return true;
+    }
+    let due = tokio::time::Instant::from_std(due);
+    let sleep = match place {
+        // A timer that rings too early costs one look; moving it at every call would cost more.
+        Some(sleep) if sleep.deadline() <= due && !sleep.is_elapsed() => sleep,
+        Some(sleep) => {
+            sleep.as_mut().reset(due);
+            sleep
+        }
+        none => none.insert(Box::pin(tokio::time::sleep_until(due))),
+    };
+    sleep.as_mut().poll(cx).is_ready()
 }
 
 /// Memory for one read: what a full socket buffer delivers at once.

@@ -20,6 +20,8 @@ pub mod http;
 mod inbox;
 mod json;
 mod message;
+#[cfg(feature = "http")]
+pub mod mount;
 pub mod openapi;
 pub mod reflection;
 mod server;

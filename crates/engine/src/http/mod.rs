@@ -5,7 +5,7 @@
 //! | `server` | requests become calls; answers of every protocol |
 //! | `client` | calls become requests; responses of every protocol |
 //! | `receive` | bodies become messages |
-//! | `wire` | HTTP/1.1 and HTTP/2 behind the same words |
+//! | `wire` | HTTP/1.1, HTTP/2 and single requests behind the same words |
 
 mod client;
 mod receive;
@@ -24,7 +24,7 @@ use crate::{
     drain::Machine,
     protocol::{Form, ResponseHead, body::Body, grpc, grpc_web, rest},
     transmit::Transmit,
-    wire::{ConnectionError, Headers, Reason, Role, StreamEvent, websocket::Begin},
+    wire::{ConnectionError, Headers, Reason, Role, StreamEvent, single, websocket::Begin},
 };
 
 /// The calls of one connection whose wire carries HTTP, client or server.
@@ -223,6 +223,19 @@ impl Http {
 
     pub(crate) fn wants_bytes(&self) -> bool {
         self.wire.wants_bytes()
+    }
+
+    pub(crate) fn handle_end(&mut self, now: Instant) {
+        self.now = now;
+        self.wire.handle_end();
+    }
+
+    pub(crate) fn has_part(&self) -> bool {
+        self.wire.has_part()
+    }
+
+    pub(crate) fn take_part(&mut self) -> Option<single::Part> {
+        self.wire.take_part()
     }
 
     /// What follows when the connection goes on as a WebSocket. Then it is over here.

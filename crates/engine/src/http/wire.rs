@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::{
     transmit::Transmit,
-    wire::{Headers, OpenError, Reason, Role, StreamEvent, StreamKey, http1, http2},
+    wire::{Headers, OpenError, Reason, Role, StreamEvent, StreamKey, http1, http2, single},
 };
 
 /// A wire that carries HTTP: all of them speak the same words.
@@ -13,6 +13,7 @@ use crate::{
 pub(crate) enum HttpWire {
     Http1(Box<http1::Connection>),
     Http2(http2::Connection),
+    Single(Box<single::Connection>),
 }
 
 /// The same command or question for whichever wire it is.
@@ -21,6 +22,7 @@ macro_rules! each {
         match $wire {
             HttpWire::Http1($it) => $what,
             HttpWire::Http2($it) => $what,
+            HttpWire::Single($it) => $what,
         }
     };
 }
@@ -123,7 +125,27 @@ impl HttpWire {
     pub(crate) fn take_upgraded(&mut self) -> Option<Bytes> {
         match self {
             Self::Http1(wire) => wire.take_upgraded(),
-            Self::Http2(_) => None,
+            Self::Http2(_) | Self::Single(_) => None,
+        }
+    }
+
+    /// A request by itself: its body is complete.
+    pub(crate) fn handle_end(&mut self) {
+        if let Self::Single(wire) = self {
+            wire.handle_end();
+        }
+    }
+
+    /// A request by itself: whether there is a piece of its answer.
+    pub(crate) fn has_part(&self) -> bool {
+        matches!(self, Self::Single(wire) if wire.has_part())
+    }
+
+    /// A request by itself: the next piece of its answer.
+    pub(crate) fn take_part(&mut self) -> Option<single::Part> {
+        match self {
+            Self::Single(wire) => wire.take_part(),
+            Self::Http1(_) | Self::Http2(_) => None,
         }
     }
 
@@ -132,6 +154,7 @@ impl HttpWire {
         match self {
             Self::Http1(wire) => wire.wants_bytes(),
             Self::Http2(_) => true,
+            Self::Single(wire) => wire.wants_bytes(),
         }
     }
 
@@ -140,6 +163,7 @@ impl HttpWire {
         match self {
             Self::Http1(_) => polywire_core::Wire::Http1,
             Self::Http2(_) => polywire_core::Wire::Http2,
+            Self::Single(wire) => wire.name(),
         }
     }
 }

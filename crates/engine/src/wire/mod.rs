@@ -10,6 +10,7 @@ pub mod http2;
 mod key;
 pub mod native;
 mod reason;
+pub mod single;
 pub mod websocket;
 
 pub use event::{ConnectionError, LimitExceeded, OpenError, PeerMisbehaved, StreamEvent, TimedOut};

@@ -48,6 +48,17 @@ impl Reason {
         self.0
     }
 
+    /// What says the same as an answer of HTTP, and words for people. Clients of gRPC-Web and Connect take 503 for
+    /// "unavailable".
+    #[must_use]
+    pub const fn in_http(self) -> (u16, &'static str) {
+        match self {
+            Self::REFUSED_STREAM => (503, "the request was not taken; it may be made again"),
+            Self::ENHANCE_YOUR_CALM => (429, "too much is asked for"),
+            _ => (500, "the request was given up"),
+        }
+    }
+
     /// The standard's name, if it has one.
     #[must_use]
     pub const fn name(self) -> Option<&'static str> {

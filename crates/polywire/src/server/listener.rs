@@ -140,6 +140,16 @@ impl Shared {
         tokio::spawn(Driver::new(transport, connection, calls, inbox));
     }
 
+    /// The calls of one request that came by a connection of somebody else's; none while the server is ending.
+    #[cfg(feature = "http")]
+    pub(crate) fn mount(self: &Arc<Self>, inbox: &Arc<Inbox<Command>>, peer: Arc<Peer>) -> Option<ServerCalls> {
+        let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(id, Arc::clone(inbox));
+        let registered = Registered { shared: Arc::clone(self), id, _permit: None };
+        let serving = *self.phase.borrow() == Phase::Serving;
+        serving.then(|| ServerCalls::new(Arc::clone(self), Arc::clone(inbox), peer, registered))
+    }
+
     fn accept_tcp(self: &Arc<Self>, stream: tokio::net::TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
         if let Err(error) = prepare_tcp(&stream) {
             return tracing::debug!(peer = %address, %error, "a new connection could not be set up");
@@ -224,6 +234,13 @@ impl Bound {
     /// The handle by which to end it and to reach it from this process.
     pub fn handle(&self) -> ServerHandle {
         ServerHandle { shared: Arc::clone(&self.shared) }
+    }
+
+    /// Its services as a part of another application, for example of axum's: see [`mount`](crate::mount). It listens to none of
+    /// its addresses then. Each request counts as a connection.
+    #[cfg(feature = "http")]
+    pub fn into_service(self) -> crate::mount::Mounted {
+        crate::mount::Mounted::new(self.shared)
     }
 
     /// Answers calls until the server has been drained or closed by its [`handle`](Self::handle).

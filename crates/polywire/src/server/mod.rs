@@ -14,6 +14,8 @@ use polywire_engine::{
     wire::websocket::handshake::{Origins, Policy},
 };
 
+#[cfg(feature = "http")]
+pub(crate) use self::calls::{Command, ServerCalls};
 pub use self::listener::{Bound, ServerHandle};
 pub(crate) use self::{
     calls::chosen_compression,

@@ -150,11 +150,7 @@ impl Connection {
         };
         let head_only = exchange.head_only;
         if self.unsay_head() {
-            let (status, text) = match reason {
-                Reason::REFUSED_STREAM => (503, "the request was not taken; it may be made again"),
-                Reason::ENHANCE_YOUR_CALM => (429, "too much is asked for"),
-                _ => (500, "the request was given up"),
-            };
+            let (status, text) = reason.in_http();
             write_answer(self.out.buffer(), status, text, head_only);
         }
     }
