@@ -220,3 +220,21 @@ impl Drop for Directory {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_understands_the_target_of_every_wire() {
+        let places = Places { tcp: ([127, 0, 0, 1], 1).into(), unix: "/run/bench".into() };
+        for wire in wires() {
+            assert!(polywire::Channel::to(wire.target(&places)).is_ok(), "{}", wire.name);
+        }
+    }
+
+    #[test]
+    fn the_others_are_compared_with_grpc() {
+        assert_eq!(wires()[REFERENCE].name, "gRPC, HTTP/2");
+    }
+}

@@ -66,8 +66,8 @@ pub(super) fn text(tables: &[Table], server: &Banner, effort: &Effort) -> String
     let (first, goal) = NATIVE_MARKS;
     let _ = writeln!(
         out,
-        "polywire {}, {}, opt-level {}. The server on one core, polywire's own client on another, one thread each; {} rounds of \
-         {} s on every wire in turn, medians. CPU is the server's, user and system. The ratio is to gRPC over HTTP/2 on TCP in the same round; \
+        "polywire {}, {}, opt-level {}. The server on one core, polywire's own client on another, one thread each; \
+         rounds: {}, of {} s on every wire in turn, medians. CPU is the server's, user and system. The ratio is to gRPC over HTTP/2 on TCP in the same round; \
          the native wire's first mark is {first}, its goal {goal}. Bytes are those that sockets carry, headers of TCP and IP not \
          counted, on a connection that has seen the method before. HTTP/1.1 has a connection for each call in flight, the others \
          one for all.\n",
@@ -110,9 +110,11 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Three digits or more.
+/// Three digits or more, unless there is next to nothing.
 pub(super) fn number(value: f64) -> String {
     match value {
+        value if value < 0.0005 => "0".into(),
+        value if value < 1.0 => format!("{value:.3}"),
         value if value < 10.0 => format!("{value:.2}"),
         value if value < 100.0 => format!("{value:.1}"),
         value => format!("{value:.0}"),
