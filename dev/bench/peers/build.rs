@@ -6,6 +6,8 @@ use prost::Message;
 
 fn main() {
     let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../proto");
+    // Where google/api/annotations.proto is, which says how REST calls the service.
+    let annotations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../crates/proto/include");
     let file = include.join("bench/v1/bench.proto");
     println!("cargo:rerun-if-changed={}", file.display());
     // What the binaries say about themselves when they start.
@@ -15,7 +17,7 @@ fn main() {
     }
 
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it for build scripts"));
-    let descriptors = protox::compile([&file], [&include]).expect("bench.proto compiles");
+    let descriptors = protox::compile([&file], [&include, &annotations]).expect("bench.proto compiles");
     let set = out.join("bench.binpb");
     std::fs::write(&set, descriptors.encode_to_vec()).expect("OUT_DIR can be written");
 

@@ -221,7 +221,7 @@ fn idle_memory(connections: usize, path: &Path) -> io::Result<Figures> {
 }
 
 /// The order of a round: another begins each time, so that none always follows the same.
-fn in_turn(count: usize, round: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn in_turn(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |place| (place + round) % count)
 }
 

@@ -9,6 +9,7 @@ mod equal;
 mod load;
 mod process;
 mod report;
+mod wires;
 
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
@@ -43,8 +44,14 @@ struct Arguments {
     #[arg(long)]
     smoke: bool,
     /// Write all figures there as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "wires")]
     json: Option<PathBuf>,
+    /// The first server alone, over every wire and protocol it speaks.
+    #[arg(long)]
+    wires: bool,
+    /// Draw the CPU time by wire there.
+    #[arg(long, value_name = "FILE", requires = "wires")]
+    svg: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -63,6 +70,10 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     } else {
         Effort { seconds: arguments.seconds, rounds: arguments.rounds.max(1), connections: 1.0 }
     };
+    if arguments.wires {
+        let server = arguments.servers.first().ok_or_else(|| io::Error::other("no server"))?;
+        return wires::run(server, &effort, &arguments.case, arguments.svg.as_deref());
+    }
     let cases = chosen(&arguments.case)?;
     process::pin(process::OTHER_CORE)?;
     let servers = arguments.servers.iter().map(|path| Server::start(path)).collect::<io::Result<Vec<_>>>()?;

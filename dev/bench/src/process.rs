@@ -62,8 +62,14 @@ pub(crate) struct ClientReport {
 impl Server {
     /// Starts `program` on the subject's core and waits for its line.
     pub(crate) fn start(program: &Path) -> io::Result<Self> {
-        let mut child =
-            on_core(SUBJECT_CORE, || Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn())?;
+        Self::start_with(program, &[])
+    }
+
+    /// The same, with arguments.
+    pub(crate) fn start_with(program: &Path, arguments: &[&str]) -> io::Result<Self> {
+        let mut child = on_core(SUBJECT_CORE, || {
+            Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+        })?;
         let stdout = child.stdout.take().expect("standard output was asked for");
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
@@ -85,6 +91,13 @@ impl Server {
             sum += schedstat_ns(&task?.path().join("schedstat"))?;
         }
         Ok(sum)
+    }
+
+    /// How long it has waited for its core so far because something else ran there, in nanoseconds.
+    pub(crate) fn waited_ns(&self) -> io::Result<u64> {
+        let text = fs::read_to_string(self.proc("schedstat"))?;
+        let second = text.split_ascii_whitespace().nth(1).and_then(|second| second.parse().ok());
+        second.ok_or_else(|| io::Error::other(format!("schedstat holds {text:?}")))
     }
 
     pub(crate) fn threads(&self) -> io::Result<usize> {

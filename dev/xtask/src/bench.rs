@@ -26,8 +26,14 @@ pub(crate) struct Bench {
     /// Writes all figures there as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measures one server over every wire and protocol it speaks instead, by polywire's own client.
+    #[arg(long, conflicts_with = "json")]
+    wires: bool,
+    /// Draws the CPU time by wire there, as SVG.
+    #[arg(long, value_name = "FILE", requires = "wires")]
+    svg: Option<PathBuf>,
     /// Counts the instructions of a few hot paths instead (needs valgrind) and compares them with dev/bench/instructions.txt.
-    #[arg(long, conflicts_with_all = ["smoke", "case", "seconds", "rounds", "json"])]
+    #[arg(long, conflicts_with_all = ["smoke", "case", "seconds", "rounds", "json", "wires"])]
     instructions: bool,
     /// Writes dev/bench/instructions.txt anew.
     #[arg(long, requires = "instructions")]
@@ -56,6 +62,9 @@ impl Bench {
         if self.instructions {
             return self.count_instructions(&target.join("release"));
         }
+        if self.wires {
+            return self.measure_wires(&target.join("release"));
+        }
         // A workspace of its own, so that what the peers need is not in ours.
         let peers = target.join("peers");
         let peers_text = peers.display().to_string();
@@ -73,18 +82,40 @@ impl Bench {
         if self.smoke {
             command.arg("--smoke");
         }
+        self.pass_on(&mut command);
+        if let Some(path) = &self.json {
+            command.arg("--json").arg(path);
+        }
+        success(&mut command)?;
+        // Smoke is to show that everything works: also the wires, unless one case of the others was asked for.
+        if self.smoke && self.case.is_none() { self.measure_wires(&ours) } else { Ok(()) }
+    }
+
+    fn measure_wires(&self, programs: &Path) -> Result<(), String> {
+        let mut command = Command::new(programs.join("bench"));
+        command.arg("--wires").arg("--server").arg(programs.join("bench_server"));
+        if let Some(path) = &self.svg {
+            command.arg("--svg").arg(path);
+        }
+        if self.smoke {
+            command.arg("--smoke");
+        }
+        self.pass_on(&mut command);
+        success(&mut command)
+    }
+
+    /// The options that the program has too.
+    fn pass_on(&self, command: &mut Command) {
         let options = [
             ("--case", self.case.clone()),
             ("--seconds", self.seconds.map(|seconds| seconds.to_string())),
             ("--rounds", self.rounds.map(|rounds| rounds.to_string())),
-            ("--json", self.json.as_ref().map(|path| path.display().to_string())),
         ];
         for (name, value) in options {
             if let Some(value) = value {
                 command.arg(name).arg(value);
             }
         }
-        success(&mut command)
     }
 
     fn count_instructions(&self, programs: &Path) -> Result<(), String> {

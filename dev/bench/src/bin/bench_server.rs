@@ -24,6 +24,11 @@ async fn serve() {
     let server = Server::new().limits(limits).add(BenchServer::new(Service));
     let server = server.bind(measured_server::listen_address()).await.expect("the address can be bound");
     let address = server.address().expect("a TCP socket has an address");
+    // The second argument is where to listen besides: `unix:PATH`.
+    let server = match std::env::args().nth(2) {
+        Some(besides) => server.and_bind(besides).await.expect("the second address can be bound"),
+        None => server,
+    };
     measured_server::announce("polywire", env!("CARGO_PKG_VERSION"), address);
     tokio::select! {
         () = server.serve() => {}

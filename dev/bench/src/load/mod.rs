@@ -9,7 +9,7 @@ mod frames;
 mod headers;
 mod lanes;
 mod link;
-mod messages;
+pub(crate) mod messages;
 mod request;
 mod shape;
 mod tally;
@@ -27,7 +27,10 @@ use self::{
     request::{Expected, Template},
     shape::{PingPong, Pull, Push, Shape, Slow, Unary},
 };
-pub(crate) use self::{link::PeerSettings, tally::Latency};
+pub(crate) use self::{
+    link::PeerSettings,
+    tally::{Latency, Tally},
+};
 
 /// What is asked of a server.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, serde::Serialize)]
