@@ -154,7 +154,8 @@ impl IncomingQueue {
         if state.abandoned {
             // Nobody will read it: as good as read.
             self.released_bytes.fetch_add(message.bytes.len() + ENVELOPE_BYTES, Ordering::Relaxed);
-            return;
+            drop(state);
+            return self.owner.wake_by_ref();
         }
         if let Some(inspect) = state.inspect.as_mut()
             && let Err(status) = inspect(&message)
@@ -264,8 +265,13 @@ impl IncomingQueue {
     pub fn abandon(&self) {
         let mut state = self.lock();
         state.abandoned = true;
-        let unread =
-            state.first.take().into_iter().chain(state.messages.drain(..)).map(|m| m.bytes.len()).sum::<usize>();
+        let unread = state
+            .first
+            .take()
+            .into_iter()
+            .chain(state.messages.drain(..))
+            .map(|m| m.bytes.len() + ENVELOPE_BYTES)
+            .sum();
         self.released_bytes.fetch_add(unread, Ordering::Relaxed);
         let open = state.end.is_none();
         drop(state);

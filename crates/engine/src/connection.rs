@@ -225,6 +225,15 @@ pub struct Connection {
     config: Arc<Config>,
     seed: u64,
     kind: Kind,
+    /// What was asked for last, for the machine that takes the place of this one.
+    ending: Option<Ending>,
+}
+
+/// How a connection was asked to end.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Close(Reason),
+    Drain(&'static str),
 }
 
 /// What is spoken on it.
@@ -299,12 +308,22 @@ impl Connection {
     /// A new connection over HTTP/2. `seed` only spreads timers, so that connections opened together do not end together.
     pub fn new(role: Role, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let wire = HttpWire::Http2(http2::Connection::new(role, config.shared_limits(), now, seed));
-        Self { config: Arc::clone(config), seed, kind: Kind::Http(Box::new(Http::new(wire, config, now))) }
+        Self {
+            config: Arc::clone(config),
+            seed,
+            kind: Kind::Http(Box::new(Http::new(wire, config, now))),
+            ending: None,
+        }
     }
 
     /// Server: a connection whose first bytes tell what is spoken.
     pub fn accept(config: &Arc<Config>, now: Instant, seed: u64) -> Self {
-        Self { config: Arc::clone(config), seed, kind: Kind::Detecting(Box::new(Detecting::new(config, now))) }
+        Self {
+            config: Arc::clone(config),
+            seed,
+            kind: Kind::Detecting(Box::new(Detecting::new(config, now))),
+            ending: None,
+        }
     }
 
     /// Client: a connection that speaks a wire. For a WebSocket the seed must be hard to guess: the masks follow from it.
@@ -322,13 +341,13 @@ impl Connection {
                 Kind::Upgrading(Box::new(Upgrading::new(request, limits, now, seed)))
             }
         };
-        Self { config: Arc::clone(config), seed, kind }
+        Self { config: Arc::clone(config), seed, kind, ending: None }
     }
 
     /// Server: a WebSocket behind its handshake, on a transport of its own.
     pub fn websocket(begin: Begin, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let websocket = websocket::Connection::new(Role::Server, config, begin, now, seed);
-        Self { config: Arc::clone(config), seed, kind: Kind::WebSocket(Box::new(websocket)) }
+        Self { config: Arc::clone(config), seed, kind: Kind::WebSocket(Box::new(websocket)), ending: None }
     }
 
     /// Server: one request that came by a connection of somebody else's. Its body is handed in by
@@ -337,7 +356,7 @@ impl Connection {
     pub fn single(headers: Headers, end: bool, wire: Wire, config: &Arc<Config>, now: Instant) -> Self {
         let single = single::Connection::new(headers, end, wire, config.shared_limits());
         let http = Http::new(HttpWire::Single(Box::new(single)), config, now);
-        Self { config: Arc::clone(config), seed: 0, kind: Kind::Http(Box::new(http)) }
+        Self { config: Arc::clone(config), seed: 0, kind: Kind::Http(Box::new(http)), ending: None }
     }
 
     /// A [`single`](Self::single) request: its body is complete.
@@ -391,6 +410,11 @@ impl Connection {
         if let Some(begin) = begin {
             let websocket = websocket::Connection::new(role, &self.config, begin, now, self.seed);
             self.kind = Kind::WebSocket(Box::new(websocket));
+            match self.ending {
+                None => {}
+                Some(Ending::Close(reason)) => self.close(now, reason, ""),
+                Some(Ending::Drain(debug)) => self.drain(now, debug),
+            }
         }
     }
 
@@ -500,11 +524,13 @@ impl Connection {
 
     /// Lets calls in progress finish and accepts no new ones.
     pub fn drain(&mut self, now: Instant, debug: &'static str) {
+        self.ending.get_or_insert(Ending::Drain(debug));
         each!(self, it => it.drain(now, debug));
     }
 
     /// Ends the connection at once.
     pub fn close(&mut self, now: Instant, reason: Reason, debug: &str) {
+        self.ending = Some(Ending::Close(reason));
         each!(self, it => it.close(now, reason, debug));
     }
 

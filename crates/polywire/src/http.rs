@@ -132,8 +132,8 @@ impl Response {
         for (name, value) in &self.fields {
             fields.push(name.as_bytes(), value.as_bytes());
         }
-        if !head_only {
-            return (self.status, fields, self.body);
+        if !head_only || matches!(self.status, 204 | 304) || fields.find("content-length").is_some() {
+            return (self.status, fields, if head_only { Bytes::new() } else { self.body });
         }
         fields.push("content-length", self.body.len().to_string());
         (self.status, fields, Bytes::new())

@@ -53,6 +53,42 @@ async fn what_is_switched_off_is_refused_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_origin_may_not_call_even_with_what_a_form_could_send() {
+    let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
+    let (address, handle) = (bound.address().unwrap(), bound.handle());
+    tokio::spawn(bound.serve());
+    for (origin, status, calls) in
+        [("https://other.example", "HTTP/1.1 403", 0), ("http://shop.example", "HTTP/1.1 200", 1)]
+    {
+        let request = format!(
+            "POST /polywire.test.v1.Echo/Unary HTTP/1.1\r\nhost: shop.example\r\norigin: {origin}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
+        let mut transport = TcpStream::connect(address).await.unwrap();
+        transport.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        transport.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.starts_with(status), "{answer:?}");
+        assert_eq!(handle.calls_started(), calls);
+    }
+}
+
+/// Connect: a streaming content type for a unary method, with a deadline, by a request that never ends.
+#[tokio::test]
+async fn a_request_that_does_not_fit_is_answered_although_it_never_ends() {
+    let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    let request = "POST /polywire.test.v1.Echo/Unary HTTP/1.1\r\nhost: x\r\nconnect-timeout-ms: 50\r\n\
+                   content-type: application/connect+json\r\ncontent-length: 100\r\n\r\n{";
+    let mut transport = TcpStream::connect(address).await.unwrap();
+    transport.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    transport.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 415");
+}
+
+#[tokio::test]
 async fn ordinary_requests_are_answered_beside_the_services() {
     let server = Server::new()
         .add(EchoServer::new(Echoer))

@@ -56,7 +56,7 @@ impl Http {
 
     fn insert_opened(&mut self, call: CallState) {
         if let Some(deadline) = call.deadline {
-            self.deadlines_fresh.push((deadline, call.key));
+            self.deadlines.push(deadline, call.key);
         }
         self.insert(call.key, call);
     }

@@ -42,8 +42,6 @@ pub(crate) struct Http {
     reading: Option<Reading>,
     events: VecDeque<Event>,
     deadlines: Deadlines,
-    /// Calls that came with a deadline since the last look at the clock: most are over before they need a timer.
-    deadlines_fresh: Vec<(Instant, CallKey)>,
     /// The head of the latest request, for requests with the same headers.
     head_latest: Option<(Arc<Headers>, Form, Arc<RequestHead>)>,
     /// Server: requests of pages of other origins whose answers have not begun.
@@ -58,6 +56,8 @@ struct CallState {
     form: Form,
     phase: Phase,
     peer_ended: bool,
+    /// Server: an ordinary request by HEAD.
+    head_only: bool,
     codec: Codec,
     /// How compressed messages of this side are compressed.
     compression: Compression,
@@ -138,7 +138,6 @@ impl Http {
             reading: None,
             events: VecDeque::new(),
             deadlines: Deadlines::default(),
-            deadlines_fresh: Vec::new(),
             head_latest: None,
             cross_origin: Vec::new(),
             begins: None,
@@ -393,14 +392,8 @@ impl Machine for Http {
         if self.wire.poll_transmit(now, out) {
             return true;
         }
-        // All that could end at once has ended; what is left needs its timer.
-        for (deadline, key) in self.deadlines_fresh.drain(..) {
-            if find(&self.calls, key).is_some() {
-                self.deadlines.push(deadline, key);
-            }
-        }
         let calls = &self.calls;
-        self.deadlines.prune(self.calls_open, |key| find(calls, key).is_some());
+        self.deadlines.settle(self.calls_open, |key| find(calls, key).is_some());
         false
     }
 
@@ -430,6 +423,7 @@ impl CallState {
             form,
             phase: Phase::ExpectHead,
             peer_ended: false,
+            head_only: false,
             codec: Codec::Proto,
             compression: Compression::Identity,
             peer_compression: Compression::Identity,

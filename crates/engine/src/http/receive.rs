@@ -46,7 +46,7 @@ impl Http {
                 let compression = if compressed { call.peer_compression } else { Compression::Identity };
                 call.unconsumed_bytes += bytes.len() + ENVELOPE_BYTES;
                 let last = end && data.is_empty() && call.body.is_between_messages();
-                if !data.is_empty() || (end && !(server && last)) {
+                if !data.is_empty() || call.body.has_more() || (end && !(server && last)) {
                     self.reading = Some(Reading { key, data, end });
                 }
                 Some(Event::Message { key, message: Message { bytes, compression }, last: last && server })

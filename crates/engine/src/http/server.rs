@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use polywire_core::{Codec, Compression, Message, Metadata, Protocol, RequestHead, Status, Wire};
+use polywire_core::{Code, Codec, Compression, Message, Metadata, Protocol, RequestHead, Status, Wire};
 
 use super::{CallState, Http, Phase, Rare, Reading as Chunk, Rest, bare, find_mut, split_envelope, written};
 use crate::{
@@ -36,17 +36,20 @@ enum Request {
 
 impl Http {
     pub(super) fn read_request_head(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> Option<Event> {
-        if websocket::handshake::is_upgrade(headers) && self.config.speaks_wire(Wire::WebSocket) {
-            return self.read_upgrade(key, headers, end);
-        }
-        if self.answer_preflight(key, headers, end) {
-            return None;
-        }
         let request = match &self.head_latest {
+            // Only what has no origin is kept there.
             Some((latest, form, head)) if Arc::ptr_eq(latest, headers) => {
                 Request::Call { form: *form, head: Arc::clone(head), message: None }
             }
-            _ => self.parse_request(headers),
+            _ => {
+                if websocket::handshake::is_upgrade(headers) && self.config.speaks_wire(Wire::WebSocket) {
+                    return self.read_upgrade(key, headers, end);
+                }
+                if headers.find(b"origin").is_some() && self.answer_origin(key, headers, end) {
+                    return None;
+                }
+                self.parse_request(headers)
+            }
         };
         let bytes_max = self.config.limits().message_bytes_max;
         match request {
@@ -65,7 +68,7 @@ impl Http {
                 call.peer_compression = head.compression;
                 self.insert(key, call);
                 if let Some(deadline) = deadline {
-                    self.deadlines_fresh.push((deadline, key));
+                    self.deadlines.push(deadline, key);
                 }
                 // A unary call has a message even if its body is empty.
                 let message = message.or_else(|| (end && form == Form::ConnectUnary).then(Message::default));
@@ -87,6 +90,7 @@ impl Http {
             Request::Unrouted(refusal) => {
                 let mut call = CallState::new(key, Form::Plain, Body::Ignored, None);
                 call.peer_ended = end;
+                call.head_only = is_head(headers);
                 self.insert(key, call);
                 let output = refusal.output(self.config.detail_json());
                 let mut fields = Headers::new();
@@ -100,6 +104,7 @@ impl Http {
             Request::Plain => {
                 let mut call = CallState::new(key, Form::Plain, Body::whole(bytes_max), None);
                 call.peer_ended = end;
+                call.head_only = is_head(headers);
                 self.insert(key, call);
                 Some(Event::Request { key, headers: Arc::clone(headers), last: end })
             }
@@ -109,6 +114,13 @@ impl Http {
     /// Somebody asks for a WebSocket.
     fn read_upgrade(&mut self, key: CallKey, headers: &Headers, end: bool) -> Option<Event> {
         let nothing = Arc::clone(self.config.templates().nothing());
+        if self.wire.is_draining() {
+            let mut refused = Headers::new();
+            refused.push(b":status", b"503");
+            refused.push(b"content-length", b"0");
+            self.wire.send_headers(key, &nothing, Some(&refused), true);
+            return None;
+        }
         let accepted = match websocket::handshake::accept(headers, self.config.websocket()) {
             Ok(accepted) => accepted,
             Err(refused) => {
@@ -134,6 +146,9 @@ impl Http {
         call.phase = Phase::Answering;
         call.peer_ended = end;
         self.insert(key, call);
+        if end {
+            self.events.push_back(Event::HalfClosed { key });
+        }
         Some(Event::Tunnel { key, begin: Box::new(begin) })
     }
 
@@ -157,7 +172,7 @@ impl Http {
         call.rest = Some(Box::new(Rest { request, answer }));
         self.insert(key, call);
         if let Some(deadline) = deadline {
-            self.deadlines_fresh.push((deadline, key));
+            self.deadlines.push(deadline, key);
         }
         if end && whole {
             // Path and query say it all.
@@ -225,7 +240,9 @@ impl Http {
                 head.wire = self.wire.name();
                 head.unary = form == Form::ConnectUnary;
                 let head = Arc::new(head);
-                self.head_latest = Some((Arc::clone(headers), form, Arc::clone(&head)));
+                if headers.find(b"origin").is_none() {
+                    self.head_latest = Some((Arc::clone(headers), form, Arc::clone(&head)));
+                }
                 Request::Call { form, head, message: None }
             }
             Err(status) => Request::Refused { form, codec, status },
@@ -283,6 +300,9 @@ impl Http {
             // In Trailers-Only the caller could not tell leading from trailing metadata.
             self.start(key, leading);
         }
+        if self.call(key).is_some_and(|call| call.phase == Phase::Answered) {
+            return self.send_answer(key);
+        }
         let Some(mut call) = self.remove(key) else { return };
         if let Some(rest) = &mut call.rest {
             if call.phase == Phase::ExpectHead {
@@ -336,7 +356,18 @@ impl Http {
                 self.send_head(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
-            Form::Plain | Form::Rest => self.wire.reset(key, Reason::CANCEL),
+            Form::Plain | Form::Rest => {
+                let mut head = Headers::new();
+                let http_status = if status.code() == Code::ResourceExhausted { "413" } else { "500" };
+                let text = Bytes::from(format!("{}\n", status.message()));
+                head.push(b":status", http_status);
+                head.push(b"content-type", b"text/plain; charset=utf-8");
+                head.push(b"content-length", text.len().to_string());
+                self.send_block(key, &head, call.head_only);
+                if !call.head_only {
+                    self.wire.send_data(key, text, true);
+                }
+            }
             Form::Tunnel => self.wire.send_data(key, Bytes::new(), true),
         }
     }
@@ -382,6 +413,7 @@ impl Http {
     }
 
     pub(crate) fn refuse(&mut self, key: CallKey) {
+        self.cross_origin.retain(|(other, _)| *other != key);
         if self.remove(key).is_some() {
             self.wire.reset(key, Reason::REFUSED_STREAM);
         }
@@ -409,16 +441,28 @@ impl Http {
         self.send_head(key, &nothing, Some(block), end);
     }
 
-    /// Answers a browser that asks what a page may send (CORS); says whether it was that.
-    fn answer_preflight(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> bool {
-        if headers.find(b"origin").is_none() {
-            return false;
-        }
-        if end && let Some(answer) = self.config.cors().preflight(headers) {
+    /// What a request of a page gets before it is looked at: the answer to a preflight, or the refusal of a page that may not
+    /// call; says whether it was one of these.
+    ///
+    /// A browser asks nobody before it sends what a form could send, so asking first does not protect.
+    fn answer_origin(&mut self, key: CallKey, headers: &Arc<Headers>, end: bool) -> bool {
+        let config = Arc::clone(&self.config);
+        if end && let Some(answer) = config.cors().preflight(headers) {
             self.wire.send_headers(key, &Arc::new(answer), None, true);
             return true;
         }
-        if !self.config.cors().is_same_origin() {
+        let origin = headers.find(b"origin").unwrap_or_default();
+        let safe = matches!(headers.find(b":method"), Some(b"GET" | b"HEAD" | b"OPTIONS"));
+        let own = websocket::handshake::is_same(origin, headers.find(b":authority").unwrap_or_default());
+        if !safe && !own && !config.cors().allows(origin) {
+            let mut call = CallState::new(key, Form::Plain, Body::Ignored, None);
+            call.peer_ended = end;
+            self.insert(key, call);
+            let text = Bytes::from_static(b"Pages of this origin may not call here.\n");
+            self.answer(key, 403, &Headers::new(), text);
+            return true;
+        }
+        if !config.cors().is_same_origin() {
             self.cross_origin.push((key, Arc::clone(headers)));
         }
         false
@@ -444,15 +488,21 @@ impl Http {
     }
 
     pub(super) fn send_answer(&mut self, key: CallKey) {
-        let Some((headers, body)) = self.remove(key).and_then(|call| call.rare).and_then(|rare| rare.answer) else {
-            return;
-        };
-        let no_body = body.is_empty();
+        let Some(call) = self.remove(key) else { return };
+        let head_only = call.head_only;
+        let Some((headers, body)) = call.rare.and_then(|rare| rare.answer) else { return };
+        // RFC 9110 §15.3.5, §15.4.5: these have no content whatever is given.
+        let bodiless = matches!(headers.find(b":status"), Some(b"204" | b"304"));
+        let no_body = head_only || bodiless || body.is_empty();
         self.send_block(key, &headers, no_body);
         if !no_body {
             self.wire.send_data(key, body, true);
         }
     }
+}
+
+fn is_head(headers: &Headers) -> bool {
+    headers.find(b":method") == Some(b"HEAD")
 }
 
 /// Whether a request may be REST: its content type is no other protocol's.

@@ -18,9 +18,17 @@ pub(crate) enum Body {
     /// Whatever comes is passed on as it is.
     Raw,
     /// Envelopes in base64.
-    Text(Box<(TextReader, Reader)>),
+    Text(Box<Text>),
     /// The whole body is one message, or an error.
     Whole { gathered: BytesMut, bytes_max: usize },
+}
+
+/// Base64, what it holds, and what is decoded but not read.
+#[derive(Debug)]
+pub(crate) struct Text {
+    text: TextReader,
+    reader: Reader,
+    plain: Bytes,
 }
 
 /// What a chunk gave.
@@ -46,7 +54,8 @@ impl Body {
 
     /// As [`enveloped`](Self::enveloped), in base64.
     pub(crate) fn text(message_bytes_max: usize, flag_end: u8) -> Self {
-        Self::Text(Box::new((TextReader::default(), Reader::with_end(message_bytes_max, flag_end))))
+        let reader = Reader::with_end(message_bytes_max, flag_end);
+        Self::Text(Box::new(Text { text: TextReader::default(), reader, plain: Bytes::new() }))
     }
 
     /// A body that is one message.
@@ -75,15 +84,13 @@ impl Body {
             }
             Self::Raw if data.is_empty() => Ok(Piece::More),
             Self::Raw => Ok(Piece::Raw(std::mem::take(data))),
-            Self::Text(both) => {
-                let (text, reader) = &mut **both;
-                let Some(mut plain) = text.next(data) else {
-                    return Err(Status::internal("the body is not base64"));
-                };
-                let piece = read_envelope(reader, &mut plain)?;
-                // What is decoded stays decoded: it takes the place of the text.
-                *data = plain;
-                Ok(piece)
+            Self::Text(parts) => {
+                let Text { text, reader, plain } = &mut **parts;
+                if plain.is_empty() {
+                    let chunk = std::mem::take(data);
+                    *plain = text.next(&chunk).ok_or_else(|| Status::internal("the body is not base64"))?;
+                }
+                read_envelope(reader, plain)
             }
             Self::Whole { gathered, bytes_max } => {
                 let chunk = std::mem::take(data);
@@ -106,13 +113,18 @@ impl Body {
         }
     }
 
+    /// Whether more can be read before another chunk comes.
+    pub(crate) fn has_more(&self) -> bool {
+        matches!(self, Self::Text(parts) if !parts.plain.is_empty())
+    }
+
     /// How many bytes of an incomplete message are kept.
     pub(crate) fn gathered_bytes(&self) -> usize {
         match self {
             Self::Enveloped(reader) => reader.gathered_bytes(),
             Self::Ignored | Self::Raw => 0,
             Self::Lines(lines) => lines.pending_bytes(),
-            Self::Text(both) => both.1.gathered_bytes(),
+            Self::Text(parts) => parts.reader.gathered_bytes(),
             Self::Whole { gathered, .. } => gathered.len(),
         }
     }
@@ -122,7 +134,9 @@ impl Body {
         match self {
             Self::Enveloped(reader) => reader.is_between_messages(),
             Self::Ignored | Self::Lines(_) | Self::Raw | Self::Whole { .. } => true,
-            Self::Text(both) => both.0.is_complete() && both.1.is_between_messages(),
+            Self::Text(parts) => {
+                parts.plain.is_empty() && parts.text.is_complete() && parts.reader.is_between_messages()
+            }
         }
     }
 }
@@ -143,5 +157,25 @@ fn status_of_envelope(error: EnvelopeError) -> Status {
         EnvelopeError::UnknownFlags(flags) => {
             Status::internal(format!("a message has the undefined flags {flags:#04x} in its envelope"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{envelope::envelope, protocol::grpc_web::to_text};
+
+    #[test]
+    fn two_messages_in_one_piece_of_text_are_both_read() {
+        let text = to_text(&[envelope(false, b"one"), envelope(false, b"two")].concat());
+        let mut body = Body::text(100, 0);
+        let mut data = text;
+        for message in [&b"one"[..], b"two"] {
+            let piece = body.next(&mut data, true).unwrap();
+            assert!(matches!(piece, Piece::Envelope(envelope) if envelope.bytes == message));
+            assert_eq!(body.has_more(), message == b"one");
+        }
+        assert!(matches!(body.next(&mut data, true), Ok(Piece::More)));
+        assert!(body.is_between_messages());
     }
 }

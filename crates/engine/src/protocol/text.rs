@@ -415,7 +415,7 @@ impl TextCalls {
             }
         }
         if self.outgoing.is_empty() {
-            self.deadlines.prune(self.calls_open, |key| {
+            self.deadlines.settle(self.calls_open, |key| {
                 self.calls.get(key.index()).is_some_and(|call| call.as_ref().is_some_and(|call| call.key == key))
             });
             self.outgoing.shrink_to(IDLE_OUTGOING);

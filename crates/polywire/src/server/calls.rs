@@ -225,7 +225,8 @@ impl ServerCalls {
             return;
         };
         let request = http::Request::new(Arc::clone(headers), body, Arc::clone(&self.peer));
-        let mut answer = handler.handle(request);
+        let handler = Arc::clone(handler);
+        let mut answer: BoxFuture<'static, http::Response> = Box::pin(async move { handler.handle(request).await });
         let mut cx = Context::from_waker(Waker::noop());
         if let Poll::Ready(response) = poll_http_safely(answer.as_mut(), &mut cx) {
             return self.respond_http(connection, key, response);
@@ -414,7 +415,8 @@ impl Calls for ServerCalls {
     }
 
     fn settle(&mut self, connection: &mut Connection, _now: Instant) {
-        if connection.calls_open() == 0 && self.slots.capacity() > SLOTS_KEPT {
+        if connection.calls_open() == 0 && self.slots.capacity() > SLOTS_KEPT && self.slots.iter().all(Option::is_none)
+        {
             self.slots = Vec::new();
         }
     }

@@ -5,6 +5,7 @@
 
 mod calls;
 mod chart;
+mod idle;
 mod relay;
 mod report;
 
@@ -149,6 +150,11 @@ pub(crate) fn run(program: &Path, effort: &Effort, pattern: &str, chart: Option<
         tables.push(Table { case: *case, rows });
     }
     print!("{}", report::text(&tables, &server.banner, effort));
+    if "idle".contains(pattern) {
+        eprintln!("idle connections …");
+        drop(server);
+        print!("{}", idle::run(program, effort.connections)?);
+    }
     if let Some(path) = chart {
         fs::write(path, chart::svg(&tables))?;
     }

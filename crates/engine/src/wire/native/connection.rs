@@ -74,9 +74,7 @@ pub struct Connection {
     pub(super) streams: Streams,
     pub(super) calls_open: usize,
     pub(super) events: VecDeque<Event>,
-    deadlines: Deadlines,
-    /// Calls that came with a deadline since the last look at the clock: most are over before they need a timer.
-    pub(super) deadlines_fresh: Vec<(Instant, CallKey)>,
+    pub(super) deadlines: Deadlines,
     pub(super) timers: Timers,
 }
 
@@ -141,7 +139,6 @@ impl Connection {
             calls_open: 0,
             events: VecDeque::new(),
             deadlines: Deadlines::default(),
-            deadlines_fresh: Vec::new(),
             timers: Timers::new(role, limits, now, seed),
             config: Arc::clone(config),
         }
@@ -211,7 +208,7 @@ impl Connection {
             return Ok(key);
         }
         if let Some(deadline) = request.deadline {
-            self.deadlines_fresh.push((deadline, key));
+            self.deadlines.push(deadline, key);
         }
         let fields = if has_fields { flag::FIELDS } else { 0 };
         let last = if request.last { flag::LAST } else { 0 };
@@ -712,7 +709,6 @@ impl Connection {
         self.methods.clear();
         self.named = Named::default();
         self.deadlines = Deadlines::default();
-        self.deadlines_fresh = Vec::new();
         self.timers.stop();
         self.events.push_back(Event::Closed { error });
     }
@@ -747,9 +743,7 @@ impl Connection {
         }
         self.scratch = Vec::new();
         self.methods.shrink();
-        if self.deadlines_fresh.is_empty() {
-            self.deadlines_fresh = Vec::new();
-        }
+        self.deadlines.shrink();
         if self.calls_open == 0 {
             self.deadlines = Deadlines::default();
         }
@@ -775,15 +769,9 @@ impl Machine for Connection {
         }
         if self.out.is_empty() {
             self.timers.rested(now);
-            // All that could end at once has ended; what is left needs its timer.
-            for (deadline, key) in self.deadlines_fresh.drain(..) {
-                if self.streams.get(key).is_some_and(|stream| stream.deadline.is_some()) {
-                    self.deadlines.push(deadline, key);
-                }
-            }
             let streams = &self.streams;
             self.deadlines
-                .prune(self.calls_open, |key| streams.get(key).is_some_and(|stream| stream.deadline.is_some()));
+                .settle(self.calls_open, |key| streams.get(key).is_some_and(|stream| stream.deadline.is_some()));
             return false;
         }
         if self.phase != Phase::Closed {

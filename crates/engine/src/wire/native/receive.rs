@@ -217,7 +217,7 @@ impl Connection {
         stream.peer_ended = ends;
         self.calls_open += 1;
         if let Some(deadline) = deadline {
-            self.deadlines_fresh.push((deadline, key));
+            self.deadlines.push(deadline, key);
         }
         self.events.push_back(Event::Started { key, head: request, deadline, last: ends });
         if head.kind == kind::OPEN {

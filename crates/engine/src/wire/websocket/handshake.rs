@@ -168,7 +168,7 @@ impl Origins {
 }
 
 /// Whether a page of `origin` comes from the host and port of `authority`. The scheme may differ: TLS may end before us.
-fn is_same(origin: &[u8], authority: &[u8]) -> bool {
+pub(crate) fn is_same(origin: &[u8], authority: &[u8]) -> bool {
     let (Ok(origin), Ok(authority)) = (std::str::from_utf8(origin), std::str::from_utf8(authority)) else {
         return false;
     };
