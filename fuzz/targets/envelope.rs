@@ -57,7 +57,7 @@ fn read_whole(mut stream: &[u8]) -> (Vec<Envelope>, End) {
             return (envelopes, End::Error(EnvelopeError::TooLarge { announced, limit: MESSAGE_BYTES_MAX }));
         }
         let Some((message, rest)) = rest.split_at_checked(announced) else { return (envelopes, End::Inside) };
-        envelopes.push(Envelope { bytes: Bytes::copy_from_slice(message), compressed: flags == 1 });
+        envelopes.push(Envelope { bytes: Bytes::copy_from_slice(message), compressed: flags == 1, end: false });
         stream = rest;
     }
 }
