@@ -22,12 +22,43 @@ use crate::{
     },
 };
 
-/// What a connection turned out to speak.
+/// A wire that a server's connection can begin with. A WebSocket begins as HTTP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Beginning {
+pub enum Beginning {
+    /// HTTP/1.1.
     Http1,
+    /// HTTP/2.
     Http2,
+    /// The native protocol.
     Native,
+}
+
+impl Beginning {
+    /// All of them, the one a server likes best first.
+    pub const ALL: [Self; 3] = [Self::Native, Self::Http2, Self::Http1];
+
+    /// The name by which TLS agrees on it (ALPN, RFC 7301).
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+            Self::Native => b"polywire/1",
+        }
+    }
+
+    /// What TLS has agreed on by a name; `None` for a name of somebody else's.
+    pub fn of_alpn(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|beginning| beginning.alpn() == name)
+    }
+
+    /// The wire it is.
+    pub fn wire(self) -> Wire {
+        match self {
+            Self::Http1 => Wire::Http1,
+            Self::Http2 => Wire::Http2,
+            Self::Native => Wire::Native,
+        }
+    }
 }
 
 /// A server's connection before it is known what is spoken.
@@ -77,14 +108,14 @@ impl Detecting {
         } else {
             self.bytes.extend_from_slice(&bytes);
         }
-        let (beginning, wire) = match detect::detect(&self.bytes) {
-            Detected::Http1 => (Beginning::Http1, Wire::Http1),
-            Detected::Http2 => (Beginning::Http2, Wire::Http2),
-            Detected::Native => (Beginning::Native, Wire::Native),
+        let beginning = match detect::detect(&self.bytes) {
+            Detected::Http1 => Beginning::Http1,
+            Detected::Http2 => Beginning::Http2,
+            Detected::Native => Beginning::Native,
             Detected::More => return,
             Detected::Unknown(reason) => return self.refuse(reason),
         };
-        if self.config.speaks_wire(wire) {
+        if self.config.speaks_wire(beginning.wire()) {
             self.found = Some(beginning);
         } else {
             self.refuse(match beginning {

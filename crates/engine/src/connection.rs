@@ -95,6 +95,12 @@ impl Config {
         self.parts.routes.as_ref().filter(|routes| !routes.is_empty())
     }
 
+    /// Server: what every connection begins with, if there is no choice.
+    fn only_beginning(&self) -> Option<Beginning> {
+        let mut spoken = Beginning::ALL.into_iter().filter(|beginning| self.speaks_wire(beginning.wire()));
+        spoken.next().filter(|_| spoken.next().is_none())
+    }
+
     /// Server: whether a wire is spoken.
     pub(crate) fn speaks_wire(&self, wire: Wire) -> bool {
         !self.parts.without_wires.contains(&wire)
@@ -304,6 +310,21 @@ macro_rules! calls {
     };
 }
 
+impl Kind {
+    /// What a server goes on with, once it is known what is spoken.
+    fn served(beginning: Beginning, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let (role, limits) = (Role::Server, config.shared_limits());
+        let wire = match beginning {
+            Beginning::Http1 => HttpWire::Http1(Box::new(http1::Connection::new(role, limits, now, seed))),
+            Beginning::Http2 => HttpWire::Http2(http2::Connection::new(role, limits, now, seed)),
+            Beginning::Native => {
+                return Self::Native(Box::new(native::Connection::new(role, config, now, seed)));
+            }
+        };
+        Self::Http(Box::new(Http::new(wire, config, now)))
+    }
+}
+
 impl Connection {
     /// A new connection over HTTP/2. `seed` only spreads timers, so that connections opened together do not end together.
     pub fn new(role: Role, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
@@ -316,14 +337,14 @@ impl Connection {
         }
     }
 
-    /// Server: a connection whose first bytes tell what is spoken.
-    pub fn accept(config: &Arc<Config>, now: Instant, seed: u64) -> Self {
-        Self {
-            config: Arc::clone(config),
-            seed,
-            kind: Kind::Detecting(Box::new(Detecting::new(config, now))),
-            ending: None,
-        }
+    /// Server: a connection that speaks what TLS has agreed on by ALPN. Without that its first bytes tell, unless only one wire
+    /// is on.
+    pub fn accept(agreed: Option<Beginning>, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let kind = match agreed.or_else(|| config.only_beginning()) {
+            Some(beginning) => Kind::served(beginning, config, now, seed),
+            None => Kind::Detecting(Box::new(Detecting::new(config, now))),
+        };
+        Self { config: Arc::clone(config), seed, kind, ending: None }
     }
 
     /// Client: a connection that speaks a wire. For a WebSocket the seed must be hard to guess: the masks follow from it.
@@ -382,21 +403,8 @@ impl Connection {
     /// What the first bytes have said.
     fn detected(&mut self, now: Instant) {
         let Kind::Detecting(detecting) = &mut self.kind else { return };
-        let Some((wire, bytes)) = detecting.take() else { return };
-        let limits = self.config.shared_limits();
-        self.kind = match wire {
-            Beginning::Http1 => {
-                let wire = HttpWire::Http1(Box::new(http1::Connection::new(Role::Server, limits, now, self.seed)));
-                Kind::Http(Box::new(Http::new(wire, &self.config, now)))
-            }
-            Beginning::Http2 => {
-                let wire = HttpWire::Http2(http2::Connection::new(Role::Server, limits, now, self.seed));
-                Kind::Http(Box::new(Http::new(wire, &self.config, now)))
-            }
-            Beginning::Native => {
-                Kind::Native(Box::new(native::Connection::new(Role::Server, &self.config, now, self.seed)))
-            }
-        };
+        let Some((beginning, bytes)) = detecting.take() else { return };
+        self.kind = Kind::served(beginning, &self.config, now, self.seed);
         self.handle_bytes(now, bytes);
     }
 

@@ -15,6 +15,7 @@ pub mod time;
 pub mod transmit;
 pub mod wire;
 
+pub use begin::Beginning;
 pub use connection::{CallKey, ClientWire, Config, ConfigParts, Connection, Event, OpenCall};
 pub use limits::Limits;
 pub use transmit::Transmit;

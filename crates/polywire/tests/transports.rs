@@ -7,11 +7,15 @@ mod shared;
 use std::{fs, path::Path, time::Duration};
 
 use polywire::{
-    Address, Call, Channel, Code, Interceptor, Next, Reply, Server, Status,
+    Address, Call, Channel, Code, Interceptor, Next, Reply, Server, Status, Wire,
     transport::tls::{CertificateSource, ClientCertificates, ClientTls, Roots, ServerTls},
 };
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use shared::{EchoClient, EchoServer, Echoer, on_tcp, say};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// Issues certificates.
 struct Authority {
@@ -83,6 +87,42 @@ async fn a_certificate_nobody_vouches_for_is_unavailable() {
     // Nor does a server under TLS answer in the clear.
     let error = EchoClient::new(Channel::to(&address).unwrap()).unary(say("a")).await.unwrap_err();
     assert_eq!(error.code(), Code::Unavailable, "{error}");
+}
+
+/// What a server says at once to these bytes, and what was agreed on by ALPN.
+async fn told(authority: &Authority, server: Server, offered: &[&str], bytes: &[u8]) -> (String, Vec<u8>) {
+    let server = server.tls(ServerTls::new(authority.source("localhost")));
+    let (_server, address) = on_tcp(server).await;
+    let transport = TcpStream::connect(address.strip_prefix("http://").unwrap_or(&address)).await.unwrap();
+    let client = ClientTls::new(authority.roots.clone()).alpn(offered.iter().copied()).build().unwrap();
+    let mut transport = client.connect("localhost", transport).await.unwrap();
+    let agreed = String::from_utf8(transport.alpn().unwrap_or_default().to_vec()).unwrap();
+    transport.write_all(bytes).await.unwrap();
+    let mut answer = [0; 8];
+    transport.read_exact(&mut answer).await.unwrap();
+    (agreed, answer.to_vec())
+}
+
+#[tokio::test]
+async fn what_tls_has_agreed_on_is_what_is_spoken() {
+    let authority = Authority::new();
+    let request = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let (agreed, answer) = told(&authority, Server::new(), &["http/1.1", "h2"], request).await;
+    assert_eq!((&*agreed, answer[3]), ("h2", 4), "SETTINGS come first in {answer:?}");
+    let (agreed, answer) = told(&authority, Server::new(), &["http/1.1"], request).await;
+    assert_eq!((&*agreed, &*answer), ("http/1.1", &b"HTTP/1.1"[..]));
+    // Nothing is agreed on: the bytes tell.
+    let (agreed, answer) = told(&authority, Server::new(), &[], request).await;
+    assert_eq!((&*agreed, &*answer), ("", &b"HTTP/1.1"[..]));
+}
+
+#[tokio::test]
+async fn tls_agrees_on_no_wire_that_is_switched_off() {
+    let authority = Authority::new();
+    let server = Server::new().without_wire(Wire::Native).without_wire(Wire::Http2);
+    let offered = ["polywire/1", "h2", "http/1.1"];
+    let (agreed, answer) = told(&authority, server, &offered, b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    assert_eq!((&*agreed, &*answer), ("http/1.1", &b"HTTP/1.1"[..]));
 }
 
 #[tokio::test]

@@ -53,6 +53,21 @@ async fn what_is_switched_off_is_refused_and_the_rest_goes_on() {
 }
 
 #[tokio::test]
+async fn where_one_wire_is_left_whatever_comes_is_taken_for_it() {
+    let server = Server::new().without_wire(Wire::Native).without_wire(Wire::Http1);
+    let bound = server.bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    let mut transport = TcpStream::connect(address).await.unwrap();
+    transport.write_all(b"this is no preface of HTTP/2\r\n\r\n").await.unwrap();
+    let mut answer = Vec::new();
+    transport.read_to_end(&mut answer).await.unwrap();
+    // RFC 9113 §3.4: SETTINGS come first, and a GOAWAY with PROTOCOL_ERROR ends it.
+    assert_eq!(answer[3], 4, "{answer:?}");
+    assert!(answer.ends_with(b"\0\0\0\x01bad preface"), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_page_of_another_origin_may_not_call_even_with_what_a_form_could_send() {
     let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
     let (address, handle) = (bound.address().unwrap(), bound.handle());

@@ -16,7 +16,9 @@ use crate::{
 /// Without `--tls`, `--plain` and `--strict`: all cases, the strict ones too, over plaintext and then over TLS.
 ///
 /// Two servers are judged: `http2_server`, which answers every request with a body, and `interop_server`, the gRPC server as
-/// users have it, which answers what is not gRPC with 415.
+/// users have it, which answers what is not gRPC with 415. Over TLS it speaks all wires. In the clear it is told to speak HTTP/2
+/// alone: h2spec expects of every port that it takes a wrong preface for broken HTTP/2, and a port that speaks HTTP/1.1 beside
+/// it answers that with 400 (RFC 9112 §2.2).
 #[derive(Args, Debug)]
 pub(crate) struct ServerOptions {
     /// Only over TLS
@@ -60,7 +62,7 @@ pub(crate) async fn judge_server(options: ServerOptions) -> Result<bool, String>
     let mut count = Count::default();
     for &tls in transports {
         let servers: &[&str] = if options.server.is_some() { &["given"] } else { &["http2_server", "interop_server"] };
-        for name in servers {
+        for &name in servers {
             let port = process::free_port()?;
             let server = match &options.server {
                 Some(line) => words(&line.replace("{port}", &port.to_string()))?,
@@ -69,6 +71,9 @@ pub(crate) async fn judge_server(options: ServerOptions) -> Result<bool, String>
                     server.arg(format!("--port={port}")).arg(format!("--use_tls={tls}"));
                     server.arg(format!("--tls_cert_file={}", certificates.server().display()));
                     server.arg(format!("--tls_key_file={}", certificates.server_key().display()));
+                    if name == "interop_server" && !tls {
+                        server.arg("--http2_only");
+                    }
                     server
                 }
             };

@@ -14,7 +14,7 @@ use polywire_core::{
     AnyInterceptor, Codec, Compression, CompressionSet, Idempotency, Interceptor, Method, Protocol, Status, Wire,
 };
 use polywire_engine::{
-    ClientWire, Config, ConfigParts, Connection, Limits,
+    Beginning, ClientWire, Config, ConfigParts, Connection, Limits,
     protocol::{RequestOptions, RequestTemplate},
 };
 use tokio::{
@@ -368,13 +368,13 @@ impl ChannelBuilder {
         if self.target.tls && self.tls.is_none() {
             self.tls = Some(default_tls()?);
         }
-        let offered: &[&str] = match self.target.wire {
-            WireChoice::Http => &["h2", "http/1.1"],
-            WireChoice::Http2 => &["h2"],
-            WireChoice::Native => &["polywire/1"],
-            WireChoice::WebSocket => &["http/1.1"],
+        let offered: &[Beginning] = match self.target.wire {
+            WireChoice::Http => &[Beginning::Http2, Beginning::Http1],
+            WireChoice::Http2 => &[Beginning::Http2],
+            WireChoice::Native => &[Beginning::Native],
+            WireChoice::WebSocket => &[Beginning::Http1],
         };
-        let tls = self.tls.map(|tls| tls.alpn(offered.iter().copied()));
+        let tls = self.tls.map(|tls| tls.alpn(offered.iter().map(|beginning| beginning.alpn())));
         let tls = tls.map(ClientTls::build).transpose().map_err(ChannelError::Tls)?;
         let config = Config::with(
             self.options.limits.clone(),
@@ -643,7 +643,7 @@ impl Inner {
     /// What a new connection speaks, with what was agreed on under TLS.
     fn client_wire(&self, alpn: Option<&[u8]>) -> ClientWire {
         match self.target.wire {
-            WireChoice::Http if alpn == Some(b"h2") => ClientWire::Http2,
+            WireChoice::Http if alpn == Some(Beginning::Http2.alpn()) => ClientWire::Http2,
             WireChoice::Http => ClientWire::Http1,
             WireChoice::Http2 => ClientWire::Http2,
             WireChoice::Native => ClientWire::Native,

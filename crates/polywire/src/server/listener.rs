@@ -13,7 +13,7 @@ use std::{
 };
 
 use polywire_core::{Address, Peer, Protocol, Wire};
-use polywire_engine::{Config, Connection, wire::websocket::Begin};
+use polywire_engine::{Beginning, Config, Connection, wire::websocket::Begin};
 use tokio::{
     net::{TcpListener, UnixListener},
     sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
@@ -104,10 +104,16 @@ impl Shared {
     }
 
     /// Gives a transport its driver, a task that ends with the connection.
-    fn drive<T: Transport>(self: &Arc<Self>, transport: T, peer: Peer, permit: Option<OwnedSemaphorePermit>) {
+    fn drive<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        agreed: Option<Beginning>,
+        peer: Peer,
+        permit: Option<OwnedSemaphorePermit>,
+    ) {
         let now = tokio::time::Instant::now().into_std();
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::accept(&self.config, now, seed(id));
+        let connection = Connection::accept(agreed, &self.config, now, seed(id));
         self.drive_connection(transport, connection, id, Arc::new(peer), permit);
     }
 
@@ -156,7 +162,7 @@ impl Shared {
         }
         let peer = Peer { address: Address::Tcp(address), identity: None };
         match &self.tls {
-            None => self.drive(stream, peer, Some(permit)),
+            None => self.drive(stream, None, peer, Some(permit)),
             Some(_) => drop(tokio::spawn(Arc::clone(self).shake_hands(stream, address, peer, permit))),
         }
     }
@@ -172,7 +178,8 @@ impl Shared {
         match tokio::time::timeout(self.options.handshake_timeout, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 peer.identity = stream.identity().cloned();
-                self.drive(stream, peer, Some(permit));
+                let agreed = stream.alpn().and_then(Beginning::of_alpn);
+                self.drive(stream, agreed, peer, Some(permit));
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
@@ -328,7 +335,7 @@ impl ServerHandle {
         if *self.shared.phase.borrow() != Phase::Serving {
             return false;
         }
-        self.shared.drive(transport, Peer::default(), None);
+        self.shared.drive(transport, None, Peer::default(), None);
         true
     }
 
@@ -371,7 +378,7 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
             }
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                shared.drive(stream, peer, Some(permit));
+                shared.drive(stream, None, peer, Some(permit));
             }),
         };
         if let Err(error) = accepted {

@@ -127,7 +127,8 @@ impl Server {
         self
     }
 
-    /// Does not speak a wire. By default all of them are spoken on every address.
+    /// Does not speak a wire. By default all of them are spoken on every address. TLS does not agree on it then; and where only
+    /// one is left to begin with, no first bytes are looked at: whatever comes is taken for that.
     #[must_use]
     pub fn without_wire(mut self, wire: Wire) -> Self {
         self.options.without_wires.push(wire);
@@ -283,7 +284,8 @@ impl Server {
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);
-        let tls: Option<ServerHandshake> = self.tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
+        let tls = self.tls.map(|tls| tls.without_wires(&self.options.without_wires));
+        let tls: Option<ServerHandshake> = tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
         Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
     }
 }

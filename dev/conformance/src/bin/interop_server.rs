@@ -25,7 +25,7 @@ use conformance::{
     },
 };
 use polywire::{
-    Call, Code, Compression, Interceptor, Limits, Next, Receiver, Reply, Sender, Server, Status,
+    Call, Code, Compression, Interceptor, Limits, Next, Receiver, Reply, Sender, Server, Status, Wire,
     transport::tls::{CertificateSource, ServerTls},
 };
 use tokio::sync::watch;
@@ -47,6 +47,9 @@ struct Options {
     /// Longest message that is accepted
     #[arg(long = "message_bytes_max")]
     message_bytes_max: Option<usize>,
+    /// Speaks HTTP/2 alone
+    #[arg(long = "http2_only")]
+    http2_only: bool,
 }
 
 #[tokio::main]
@@ -75,6 +78,9 @@ async fn run(options: Options) -> Result<(), String> {
         .intercept(NoteCompression)
         .add(TestServer::new(Tests { reports: Arc::clone(&reports) }))
         .add(OpenRcaServer::new(Reports(reports)));
+    if options.http2_only {
+        server = server.without_wire(Wire::Http1).without_wire(Wire::Native);
+    }
     if let (true, Some(certificates), Some(key)) = (options.use_tls, options.certificates, options.key) {
         server = server.tls(ServerTls::new(CertificateSource::files(certificates, key)));
     }

@@ -1,5 +1,8 @@
 use std::fmt;
 
+use polywire_core::Wire;
+use polywire_engine::Beginning;
+
 /// What a peer is taken to speak that chose nothing by ALPN.
 const HTTP_1_1: &[u8] = b"http/1.1";
 
@@ -16,7 +19,13 @@ impl Default for Alpn {
 impl Alpn {
     /// What a server of ours speaks, the one it likes best first.
     pub(super) fn of_server() -> Self {
-        Self::new(["polywire/1", "h2", "http/1.1"])
+        Self::new(Beginning::ALL.map(Beginning::alpn))
+    }
+
+    /// The same without what a server does not speak.
+    pub(super) fn without(&self, off: &[Wire]) -> Self {
+        let on = |name: &&Vec<u8>| !Beginning::of_alpn(name).is_some_and(|beginning| off.contains(&beginning.wire()));
+        Self(self.0.iter().filter(on).cloned().collect())
     }
 
     pub(super) fn new<P: Into<Vec<u8>>>(protocols: impl IntoIterator<Item = P>) -> Self {

@@ -1,5 +1,6 @@
 use std::{fmt, sync::Arc, time::Duration};
 
+use polywire_core::Wire;
 use rustls::{
     ServerConfig,
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
@@ -23,7 +24,7 @@ pub(super) const RELOAD_INTERVAL: Duration = Duration::from_secs(30);
 
 /// TLS as a server does it, being put together.
 ///
-/// Unless told otherwise it asks clients for no certificate, speaks TLS 1.3 and 1.2, and `h2` only.
+/// Unless told otherwise it asks clients for no certificate, speaks TLS 1.3 and 1.2, and all wires.
 #[derive(Clone, Debug)]
 pub struct ServerTls {
     certificate: CertificateSource,
@@ -64,13 +65,21 @@ impl ServerTls {
         self
     }
 
-    /// The protocols to agree on by ALPN (RFC 7301), the preferred one first: `["h2"]` by default.
+    /// The protocols to agree on by ALPN (RFC 7301), the preferred one first: by default `polywire/1`, `h2` and `http/1.1`,
+    /// without those whose wire the server does not speak. What was agreed on is then what the connection has to speak.
     ///
     /// A client that offers others only is refused. One that offers none is taken to speak HTTP/1.1 and is refused unless
     /// `http/1.1` is in the list. An empty list negotiates nothing and refuses nobody.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = Alpn::new(protocols);
+        self
+    }
+
+    /// Agrees on no wire that the server does not speak.
+    #[must_use]
+    pub(crate) fn without_wires(mut self, off: &[Wire]) -> Self {
+        self.alpn = self.alpn.without(off);
         self
     }
 
