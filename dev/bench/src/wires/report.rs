@@ -101,7 +101,7 @@ pub(super) fn text(tables: &[Table], server: &Banner, effort: &Effort) -> String
     }
     out += "Latencies are those of calls under saturation, of whole streams in the streaming case, in the client. Disturbed is the share \
             of the time in which the server wanted to run and something else had its core; latencies and rates suffer from it, CPU per \
-            call hardly does. No server of somebody else stands beside these: for gRPC that is `cargo xtask bench`.\n";
+            call hardly does. For servers of somebody else, gRPC is in `cargo xtask bench`; REST and WebSocket follow, if they were asked for.\n";
     out
 }
 
