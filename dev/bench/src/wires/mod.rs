@@ -35,6 +35,9 @@ use crate::{
 /// Where our own gRPC stands in [`wires`]: what the others are compared with.
 const REFERENCE: usize = 0;
 
+/// How long a server may take to answer a call.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// A wire, and the protocol and codec on it.
 #[derive(Clone, Copy, Debug)]
 struct Wire {
@@ -168,15 +171,17 @@ pub(crate) fn run(
     if !tables.is_empty() {
         print!("{}", report::text(&tables, &server.banner, effort));
     }
-    let others = others.compare(&server, effort, pattern, &runtime)?;
+    let mut gaps = Vec::new();
+    let beside = others.compare(&server, effort, pattern, &runtime, &mut gaps)?;
     if "idle".contains(pattern) {
         eprintln!("idle connections …");
         drop(server);
         print!("{}", idle::run(program, effort.connections)?);
     }
-    print!("{others}");
+    print!("{}", others::text(&beside, &gaps));
     if let Some(path) = chart {
-        fs::write(path, chart::svg(&tables))?;
+        let panels: Vec<_> = tables.iter().map(Table::panel).chain(beside.iter().map(|table| table.panel())).collect();
+        fs::write(path, chart::svg(&panels))?;
     }
     Ok(())
 }
@@ -188,6 +193,10 @@ async fn measure(lanes: Lanes, count: &Count, server: &Server, seconds: f64, fig
     count.begin();
     let (start, operations, before) = (Instant::now(), count.operations(), look()?);
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
+    // Where the core is taken by something else, a short time may pass without any.
+    while count.operations() == operations && start.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
     let (time, operations, after) = (start.elapsed(), count.operations() - operations, look()?);
     let latency = count.end();
     lanes.join().await?;

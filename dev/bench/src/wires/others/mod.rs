@@ -12,6 +12,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 use polywire::Codec;
 use tokio::runtime::Runtime;
 
+pub(super) use self::report::text;
 use self::{
     programs::Nginx,
     report::{Row, Table},
@@ -119,25 +120,30 @@ const WEB_SOCKET: [Spread; 3] = [
 /// How many bytes a call in WebSocket carries there and back, before they are base64 in JSON.
 const PAYLOAD_BYTES: usize = 16;
 
+/// Over HTTP/2 nginx answers when it has the head, which makes the body one of a stream that is over.
+const FLOOD: &str =
+    "nginx with the order over HTTP/2. It answers before the body has come, and many such bodies it takes for a flood.";
+
 impl Others {
-    /// The tables whose names contain `pattern`, as Markdown. Nothing, if none does.
+    /// The tables whose names contain `pattern`. A server that is not there is one of the `gaps`.
     ///
     /// # Errors
     ///
-    /// When any answer is wrong. A server that is not there is a gap.
+    /// When any answer is wrong.
     pub(super) fn compare(
         &self,
         ours: &Server,
         effort: &Effort,
         pattern: &str,
         runtime: &Runtime,
-    ) -> io::Result<String> {
+        gaps: &mut Vec<String>,
+    ) -> io::Result<Vec<Table>> {
         let rest: Vec<_> = REST.into_iter().filter(|case| case.name.contains(pattern)).collect();
         let sockets: Vec<_> = WEB_SOCKET.into_iter().filter(|spread| spread.name.contains(pattern)).collect();
         if rest.is_empty() && sockets.is_empty() {
-            return Ok(String::new());
+            return Ok(Vec::new());
         }
-        let mut gaps = self.gaps.clone();
+        gaps.extend_from_slice(&self.gaps);
         let mut start = |name: &str, program: Option<&PathBuf>, arguments: &[&str]| {
             let server = Server::start_with(program?, arguments);
             server.map_err(|error| gaps.push(format!("{name}: {error}"))).ok()
@@ -152,14 +158,13 @@ impl Others {
         let mut tables = Vec::new();
         for wire in [rest_wire("REST, HTTP/1.1", "rest+http", false), rest_wire("REST, HTTP/2", "rest+h2c", true)] {
             for case in &rest {
-                tables.push(servers.rest(&wire, case, effort, runtime, &mut gaps)?);
+                tables.push(servers.rest(&wire, case, effort, runtime, gaps)?);
             }
         }
         for spread in &sockets {
             tables.push(servers.web_socket(spread, effort, runtime)?);
         }
-        gaps.dedup();
-        Ok(report::text(&tables, &gaps))
+        Ok(tables)
     }
 }
 
@@ -174,7 +179,12 @@ impl Servers<'_> {
     ) -> io::Result<Table> {
         let title = format!("{}: {}", wire.name, case.title);
         let exchange = case.question.json()?;
-        let nginx = self.nginx.as_ref().map(|program| Nginx::start(program, wire.shares, &exchange.answer));
+        let floods = wire.shares && matches!(case.question, Question::Order);
+        if floods && self.nginx.is_some() {
+            gaps.push(FLOOD.into());
+        }
+        let nginx =
+            self.nginx.as_ref().filter(|_| !floods).map(|program| Nginx::start(program, wire.shares, &exchange.answer));
         let nginx = nginx.and_then(|nginx| nginx.map_err(|error| gaps.push(format!("nginx: {error}"))).ok());
         let contender = |name, server| Contender {
             name,
@@ -190,9 +200,7 @@ impl Servers<'_> {
                 return Err(io::Error::other(format!("{name} answers {answer:?} where {right:?} is right")));
             }
         }
-        contenders.extend(
-            nginx.as_ref().map(|nginx| contender("nginx, the answer stands in its configuration", &nginx.server)),
-        );
+        contenders.extend(nginx.as_ref().map(|nginx| contender("nginx, a constant", &nginx.server)));
         compare(title, &contenders, effort, runtime)
     }
 
@@ -205,7 +213,7 @@ impl Servers<'_> {
             }),
         };
         let native = Contender {
-            name: "polywire, native frames, its own client",
+            name: "polywire, native frames",
             server: self.ours,
             talk: Box::new(|places| {
                 let wire = Wire { codec: Codec::Proto, ..rest_wire("native in WebSocket", "ws", true) };
@@ -219,14 +227,14 @@ impl Servers<'_> {
                 Calls::new(&wire, &case, places).map(Talk::Calls)
             }),
         };
-        let mut contenders = vec![texts("polywire, JSON text form", self.ours, Form::Polywire), native];
+        let mut contenders = vec![texts("polywire, JSON", self.ours, Form::Polywire), native];
         if let Some(server) = &self.axum {
             contenders.push(texts("axum, JSON", server, Form::Own));
-            contenders.push(texts("axum, text sent back unread", server, Form::Unread));
+            contenders.push(texts("axum, sent back unread", server, Form::Unread));
         }
         if let Some(server) = &self.node {
-            contenders.push(texts("Node.js with ws, JSON", server, Form::Own));
-            contenders.push(texts("Node.js with ws, text sent back unread", server, Form::Unread));
+            contenders.push(texts("Node.js, JSON", server, Form::Own));
+            contenders.push(texts("Node.js, sent back unread", server, Form::Unread));
         }
         compare(format!("WebSocket: {}", spread.title), &contenders, effort, runtime)
     }

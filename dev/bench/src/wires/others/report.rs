@@ -5,11 +5,15 @@ use std::fmt::Write;
 use super::{Contender, Look};
 use crate::{
     compare::median,
-    wires::{Figures, report::number},
+    wires::{
+        Figures,
+        chart::{self, Bar, Panel},
+        report::number,
+    },
 };
 
 /// What was asked, and what all showed.
-pub(super) struct Table {
+pub(in crate::wires) struct Table {
     pub(super) title: String,
     pub(super) rows: Vec<Row>,
 }
@@ -34,6 +38,18 @@ pub(super) struct Row {
     disturbed: f64,
 }
 
+impl Table {
+    /// For the chart.
+    pub(in crate::wires) fn panel(&self) -> Panel {
+        let bars = self.rows.iter().map(|row| {
+            let ours = row.name.starts_with("polywire");
+            let colour = if ours { chart::REFERENCE_COLOUR } else { chart::OTHER_COLOUR };
+            Bar { name: row.name, cost: row.cost, colour }
+        });
+        Panel { title: format!("{}: per call", self.title), bars: bars.collect() }
+    }
+}
+
 impl Row {
     pub(super) fn new(contender: &Contender<'_>, look: Look, figures: &Figures, ours: &[f64]) -> Self {
         let all = |values: &[f64]| median(values.iter().copied());
@@ -56,20 +72,26 @@ impl Row {
     }
 }
 
-/// All tables, with what is to be known to read them.
-pub(super) fn text(tables: &[Table], gaps: &[String]) -> String {
+/// All tables, with what is to be known to read them. Nothing, if there are none.
+pub(in crate::wires) fn text(tables: &[Table], gaps: &[String]) -> String {
+    if tables.is_empty() {
+        return String::new();
+    }
     let mut out = String::from(
         "\n## Beside others\n\n\
          The same question to servers of somebody else, in the same run: all on the same core in turn, the load on the other. The CPU is that of \
-         all threads of the server's process. *polywire to it* is our CPU per call divided by the server's, round by round: below 1 ours is cheaper.\n\n\
+         all threads of the server's process. *Polywire to it* is our CPU per call divided by the server's, round by round: below 1 ours is cheaper.\n\n\
          - **REST.** The load is polywire's own client, which looks at every answer. axum has a handler with typed JSON in and out \
-         that keeps the same contract: `bytes` are base64, 64-bit numbers are texts; its answers are those of polywire to the byte. nginx reads the \
-         request and answers with a constant: no JSON, no handler, the floor.\n\
+         that keeps the same contract: `bytes` are base64, 64-bit numbers are texts; its answers are polywire's to the byte. nginx answers with a \
+         constant from its configuration: no JSON, no handler, the floor. Over HTTP/1.1 axum and nginx add a `date`, nginx also its name. Over HTTP/2 nginx \
+         answers when it has the head and resets the stream, since the body has not come yet.\n\
          - **WebSocket, JSON.** The load is a plain client that sends all servers the same text and compares all that comes back. axum and Node.js \
-         parse it, decode the payload and answer with the same JSON as polywire does. polywire sends a second text, which says how the call \
-         ended: that is the difference in the bytes. *Sent back unread*: an echo without JSON, the floor; it sends the request back, which is longer. \
-         The row of native frames has the client of polywire as its load, not the plain one.\n\
-         - axum and polywire run on one thread with the same allocator and profile. Node.js has threads of its own for its compiler and its collector.\n\n",
+         parse it, decode the payload, encode it and answer with the same text as polywire. Polywire sends a second text after it, which says how \
+         the call ended. Polywire writes the answers to all that it has read at once; the others write each by itself, as one does who calls `send`.\n\
+         - **WebSocket, others.** *Sent back unread* is an echo without JSON, the floor; the request that it sends back is longer than an answer. \
+         *Native frames* have polywire's client as their load.\n\
+         - axum and polywire run on one thread with the same allocator and build profile. Node.js has more threads than the one that runs the script, for \
+         its compiler and its collector.\n\n",
     );
     for gap in gaps {
         let _ = writeln!(out, "Not measured: {gap}\n");
@@ -84,7 +106,7 @@ pub(super) fn text(tables: &[Table], gaps: &[String]) -> String {
     }
     for table in tables {
         let _ = writeln!(out, "\n### {}\n", table.title);
-        out += "| server | CPU µs per call | polywire to it | p50 µs | p99 µs | calls per second | bytes there | bytes back | server busy | client busy | disturbed |\n\
+        out += "| server | CPU µs per call | Polywire to it | p50 µs | p99 µs | calls per second | bytes there | bytes back | server busy | client busy | disturbed |\n\
                 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n";
         for row in &table.rows {
             let _ = writeln!(
