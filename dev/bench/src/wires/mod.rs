@@ -180,7 +180,8 @@ pub(crate) fn run(
     }
     print!("{}", others::text(&beside, &gaps));
     if let Some(path) = chart {
-        let panels: Vec<_> = tables.iter().map(Table::panel).chain(beside.iter().map(|table| table.panel())).collect();
+        let mut panels: Vec<_> = tables.iter().map(Table::panel).collect();
+        panels.extend(beside.iter().map(others::Table::panel));
         fs::write(path, chart::svg(&panels))?;
     }
     Ok(())

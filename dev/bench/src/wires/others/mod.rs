@@ -7,15 +7,15 @@ mod programs;
 mod report;
 mod texts;
 
-use std::{io, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, io, net::SocketAddr, path::PathBuf};
 
 use polywire::Codec;
 use tokio::runtime::Runtime;
 
-pub(super) use self::report::text;
+pub(super) use self::report::{Table, text};
 use self::{
     programs::Nginx,
-    report::{Row, Table},
+    report::Row,
     texts::{Form, Texts},
 };
 use super::{
@@ -51,10 +51,19 @@ pub(crate) struct Others {
 struct Contender<'a> {
     name: &'static str,
     server: &'a Server,
-    talk: Box<dyn Fn(&Places) -> io::Result<Talk> + 'a>,
+    way: Way,
 }
 
-/// Either way of asking.
+/// How a server is asked.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// By polywire's client.
+    Calls(Wire, Case),
+    /// By a plain client.
+    Texts(Form, Spread),
+}
+
+/// A server being asked.
 enum Talk {
     Calls(Calls),
     Texts(Texts),
@@ -164,6 +173,9 @@ impl Others {
         for spread in &sockets {
             tables.push(servers.web_socket(spread, effort, runtime)?);
         }
+        // What does not start, does not for any table.
+        let mut said = BTreeSet::new();
+        gaps.retain(|gap| said.insert(gap.clone()));
         Ok(tables)
     }
 }
@@ -186,11 +198,7 @@ impl Servers<'_> {
         let nginx =
             self.nginx.as_ref().filter(|_| !floods).map(|program| Nginx::start(program, wire.shares, &exchange.answer));
         let nginx = nginx.and_then(|nginx| nginx.map_err(|error| gaps.push(format!("nginx: {error}"))).ok());
-        let contender = |name, server| Contender {
-            name,
-            server,
-            talk: Box::new(|places| Calls::new(wire, case, places).map(Talk::Calls)),
-        };
+        let contender = |name, server| Contender { name, server, way: Way::Calls(*wire, *case) };
         let mut contenders = vec![contender("polywire", self.ours)];
         contenders.extend(self.axum.as_ref().map(|server| contender("axum", server)));
         for contender in &contenders {
@@ -205,28 +213,16 @@ impl Servers<'_> {
     }
 
     fn web_socket(&self, spread: &Spread, effort: &Effort, runtime: &Runtime) -> io::Result<Table> {
-        let texts = |name, server, form| Contender {
-            name,
-            server,
-            talk: Box::new(move |places: &Places| {
-                Ok(Talk::Texts(Texts::new(places.tcp, form, PAYLOAD_BYTES, spread.connections, spread.in_flight)))
-            }),
+        let texts = |name, server, form| Contender { name, server, way: Way::Texts(form, *spread) };
+        let wire = Wire { codec: Codec::Proto, ..rest_wire("native in WebSocket", "ws", true) };
+        let case = Case {
+            name: spread.name,
+            title: spread.title,
+            question: Question::Echo { bytes: PAYLOAD_BYTES },
+            in_flight: spread.connections * spread.in_flight,
+            apart: spread.connections > 1,
         };
-        let native = Contender {
-            name: "polywire, native frames",
-            server: self.ours,
-            talk: Box::new(|places| {
-                let wire = Wire { codec: Codec::Proto, ..rest_wire("native in WebSocket", "ws", true) };
-                let case = Case {
-                    name: spread.name,
-                    title: spread.title,
-                    question: Question::Echo { bytes: PAYLOAD_BYTES },
-                    in_flight: spread.connections * spread.in_flight,
-                    apart: spread.connections > 1,
-                };
-                Calls::new(&wire, &case, places).map(Talk::Calls)
-            }),
-        };
+        let native = Contender { name: "polywire, native frames", server: self.ours, way: Way::Calls(wire, case) };
         let mut contenders = vec![texts("polywire, JSON", self.ours, Form::Polywire), native];
         if let Some(server) = &self.axum {
             contenders.push(texts("axum, JSON", server, Form::Own));
@@ -255,7 +251,7 @@ fn compare(title: String, contenders: &[Contender<'_>], effort: &Effort, runtime
         for place in in_turn(contenders.len(), round) {
             let (contender, figures) = (&contenders[place], &mut figures[place]);
             let measured = runtime.block_on(async {
-                let talk = (contender.talk)(&Places::of(contender.server.banner.address))?;
+                let talk = contender.way.talk(&Places::of(contender.server.banner.address))?;
                 measure(talk.start(None), talk.count(), contender.server, effort.seconds, figures).await
             });
             measured.map_err(|error| trouble(contender, error))?;
@@ -279,7 +275,7 @@ impl Contender<'_> {
     async fn look(&self) -> io::Result<Look> {
         let places = Places::of(self.server.banner.address);
         let relay = Relay::start_tcp(places.tcp).await?;
-        let talk = (self.talk)(&relay.places)?;
+        let talk = self.way.talk(&relay.places)?;
         talk.start(Some(2)).join().await?;
         let (operations, before) = (talk.count().operations(), relay.bytes());
         talk.start(Some(talk.counted())).join().await?;
@@ -288,6 +284,18 @@ impl Contender<'_> {
         let sockets = self.server.connected()?;
         let nodelay = sockets.map(|sockets| sockets.iter().all(|socket| socket.nodelay));
         Ok(Look { bytes, threads: self.server.threads()?, nodelay })
+    }
+}
+
+impl Way {
+    fn talk(&self, places: &Places) -> io::Result<Talk> {
+        match self {
+            Self::Calls(wire, case) => Calls::new(wire, case, places).map(Talk::Calls),
+            Self::Texts(form, spread) => {
+                let (connections, in_flight) = (spread.connections, spread.in_flight);
+                Ok(Talk::Texts(Texts::new(places.tcp, *form, PAYLOAD_BYTES, connections, in_flight)))
+            }
+        }
     }
 }
 
