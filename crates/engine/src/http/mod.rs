@@ -242,7 +242,7 @@ impl Http {
         self.begins.as_ref()?;
         let leftover = self.wire.take_upgraded()?;
         let begin = self.begins.take()?;
-        Some(Begin { leftover, ..*begin })
+        Some(Begin { leftover, ids_after: self.wire.id_highest(), ..*begin })
     }
 
     fn translate(&mut self, event: StreamEvent) -> Option<Event> {

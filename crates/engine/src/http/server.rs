@@ -135,6 +135,7 @@ impl Http {
             subprotocol: accepted.subprotocol,
             policy: self.config.websocket().clone(),
             authority: accepted.authority,
+            ids_after: 0,
         };
         if self.wire.name() == Wire::Http1 {
             self.wire.upgrade(key, &nothing, &accepted.headers);

@@ -129,6 +129,14 @@ impl HttpWire {
         }
     }
 
+    /// HTTP/1.1: no stream has had a higher id.
+    pub(crate) fn id_highest(&self) -> u32 {
+        match self {
+            Self::Http1(wire) => wire.id_highest(),
+            Self::Http2(_) | Self::Single(_) => 0,
+        }
+    }
+
     /// A request by itself: its body is complete.
     pub(crate) fn handle_end(&mut self) {
         if let Self::Single(wire) = self {

@@ -531,6 +531,11 @@ impl Connection {
         StreamKey { index: 0, id: StreamId(id) }
     }
 
+    /// No stream has had a higher id.
+    pub(crate) fn id_highest(&self) -> u32 {
+        self.next_id - 1
+    }
+
     /// The exchange of a key, unless the key is stale.
     pub(super) fn exchange_mut(&mut self, key: StreamKey) -> Option<&mut Exchange> {
         self.exchange.as_mut().filter(|exchange| exchange.key == key && !exchange.forgotten)
