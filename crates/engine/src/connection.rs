@@ -198,7 +198,8 @@ pub enum Event {
         /// The request has no body.
         last: bool,
     },
-    /// Server: a stream goes on as a WebSocket (RFC 8441). Its bytes come as messages and go out by [`Connection::send`].
+    /// Server: a stream is to go on as a WebSocket (RFC 8441). [`Connection::start`] agrees; [`Connection::finish`] instead of it
+    /// refuses with 503. Its bytes come as messages and go out by [`Connection::send`].
     Tunnel {
         /// Which stream.
         key: CallKey,
@@ -464,7 +465,7 @@ impl Connection {
         }
     }
 
-    /// Server: sends the leading metadata, unless headers have gone out already.
+    /// Server: sends the leading metadata, unless headers have gone out already. Agrees to a [`Event::Tunnel`].
     pub fn start(&mut self, key: CallKey, leading: &Metadata) {
         calls!(self, it => it.start(key, leading));
     }

@@ -117,12 +117,24 @@ impl Shared {
         self.drive_connection(transport, connection, id, Arc::new(peer), permit);
     }
 
+    /// Room for a WebSocket inside a stream of another connection. It is a connection like those that have a socket of their
+    /// own, but it cannot wait for room unseen.
+    pub(super) fn permit_websocket(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connection_permits).try_acquire_owned().ok()
+    }
+
     /// A WebSocket that came inside a stream of another connection.
-    pub(super) fn drive_websocket<T: Transport>(self: &Arc<Self>, transport: T, begin: Begin, peer: Arc<Peer>) {
+    pub(super) fn drive_websocket<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        begin: Begin,
+        peer: Arc<Peer>,
+        permit: OwnedSemaphorePermit,
+    ) {
         let now = tokio::time::Instant::now().into_std();
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
         let connection = Connection::websocket(begin, &self.config, now, seed(id));
-        self.drive_connection(transport, connection, id, peer, None);
+        self.drive_connection(transport, connection, id, peer, Some(permit));
     }
 
     fn drive_connection<T: Transport>(

@@ -218,7 +218,8 @@ impl Server {
         self
     }
 
-    /// Sets how many connections there may be; one more waits until another ends. Default: 50,000.
+    /// Sets how many connections there may be; one more waits until another ends. A WebSocket in a stream of HTTP/2 is one too,
+    /// but is refused instead of waiting (503). Default: 50,000.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.options.connections_max = connections;
