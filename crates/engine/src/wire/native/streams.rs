@@ -352,7 +352,7 @@ impl Stream {
 /// Queue capacity kept by a vacant slot.
 const QUEUE_KEPT: usize = 4;
 
-/// Slots by number. Clients take the smallest free number by preference, so a list serves; a client that picks others
+/// Slots by number. Clients take small numbers by preference, so a list serves; a client that picks others
 /// costs a tree of at most its open streams.
 #[derive(Debug, Default)]
 struct Numbers {
