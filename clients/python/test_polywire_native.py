@@ -401,6 +401,18 @@ class Scripted(unittest.TestCase):
 
         self.assertEqual(self.client(script).unary("s/M", b"ask"), b"answer")
 
+    def test_a_server_of_another_version_is_told_both(self):
+        def script(peer):
+            peer.preface()
+            peer.expect(Kind.HELLO)
+            peer.frame(Kind.HELLO, payload=encode_field(HelloTag.VERSION, encode_varint(2)))
+            goaway = peer.skip(Kind.CALL, Kind.CANCEL)
+            self.assertEqual((goaway.kind, goaway.payload[0]), (Kind.GOAWAY, 1))
+            self.assertRegex(goaway.payload.decode(), "version 2.* 1")
+
+        error = self.fails(Code.UNAVAILABLE, self.client(script).unary, "s/M", b"ask", timeout=10)
+        self.assertIn("version 2", error.message)
+
     def test_a_method_is_named_once_with_the_habits_of_its_calls(self):
         def script(peer):
             peer.greet()
