@@ -113,7 +113,7 @@ async fn ordinary_requests_are_answered_beside_the_services() {
     let address = bound.address().unwrap();
     tokio::spawn(bound.serve());
     for (request, says) in [
-        ("GET /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "\r\n\r\nGET\n"][..]),
+        ("GET /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "\r\ndate: ", " GMT\r\n", "\r\n\r\nGET\n"][..]),
         ("HEAD /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "content-length: 5"]),
         ("GET /down HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 404"]),
         (

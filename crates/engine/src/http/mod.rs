@@ -144,6 +144,10 @@ impl Http {
         }
     }
 
+    pub(crate) fn set_secure(&mut self) {
+        self.wire.set_secure();
+    }
+
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
         self.now = now;
         self.wire.handle_bytes(now, bytes);

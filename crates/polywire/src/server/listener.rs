@@ -67,6 +67,14 @@ pub(crate) struct Shared {
     connection_ended: Notify,
 }
 
+/// What protects a transport.
+#[derive(Clone, Copy)]
+enum Security {
+    None,
+    /// With what it has agreed on by ALPN.
+    Tls(Option<Beginning>),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
 enum Phase {
     Serving,
@@ -107,13 +115,20 @@ impl Shared {
     fn drive<T: Transport>(
         self: &Arc<Self>,
         transport: T,
-        agreed: Option<Beginning>,
+        security: Security,
         peer: Peer,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         let now = tokio::time::Instant::now().into_std();
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::accept(agreed, &self.config, now, seed(id));
+        let agreed = match security {
+            Security::None => None,
+            Security::Tls(agreed) => agreed,
+        };
+        let mut connection = Connection::accept(agreed, &self.config, now, seed(id));
+        if let Security::Tls(_) = security {
+            connection.set_secure();
+        }
         self.drive_connection(transport, connection, id, Arc::new(peer), permit);
     }
 
@@ -174,7 +189,7 @@ impl Shared {
         }
         let peer = Peer { address: Address::Tcp(address), identity: None };
         match &self.tls {
-            None => self.drive(stream, None, peer, Some(permit)),
+            None => self.drive(stream, Security::None, peer, Some(permit)),
             Some(_) => drop(tokio::spawn(Arc::clone(self).shake_hands(stream, address, peer, permit))),
         }
     }
@@ -191,7 +206,7 @@ impl Shared {
             Ok(Ok(stream)) => {
                 peer.identity = stream.identity().cloned();
                 let agreed = stream.alpn().and_then(Beginning::of_alpn);
-                self.drive(stream, agreed, peer, Some(permit));
+                self.drive(stream, Security::Tls(agreed), peer, Some(permit));
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
@@ -347,7 +362,7 @@ impl ServerHandle {
         if *self.shared.phase.borrow() != Phase::Serving {
             return false;
         }
-        self.shared.drive(transport, None, Peer::default(), None);
+        self.shared.drive(transport, Security::None, Peer::default(), None);
         true
     }
 
@@ -390,7 +405,7 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
             }
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                shared.drive(stream, None, peer, Some(permit));
+                shared.drive(stream, Security::None, peer, Some(permit));
             }),
         };
         if let Err(error) = accepted {

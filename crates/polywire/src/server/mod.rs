@@ -23,7 +23,7 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
-    any, http,
+    any, date, http,
     message::undo,
     openapi, reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
@@ -282,6 +282,7 @@ impl Server {
                 },
                 without_protocols: self.options.without_protocols.clone(),
                 without_wires: self.options.without_wires.clone(),
+                date: Some(date::now),
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);
