@@ -217,6 +217,7 @@ impl ServerCalls {
             let (status, fields, body) = response.into_parts(request.method() == "HEAD");
             return connection.answer(key, status, &fields, body);
         }
+        self.shared.counters.note_http();
         self.insert(key, State::Http { headers: request.into_headers(), handler, task: None });
         if last {
             self.run_http(connection, key, Bytes::new());
@@ -583,6 +584,8 @@ pub(crate) struct Counters {
     started: std::sync::atomic::AtomicU64,
     /// By wire, then by protocol.
     started_by: [[std::sync::atomic::AtomicU64; 6]; 5],
+    /// Ordinary HTTP requests, which are in `started` too.
+    http_requests: std::sync::atomic::AtomicU64,
 }
 
 impl Counters {
@@ -601,6 +604,15 @@ impl Counters {
         if let Some(count) = self.started_by.get(wire as usize).and_then(|by| by.get(protocol as usize)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts an ordinary HTTP request.
+    fn note_http(&self) {
+        self.http_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn http_requests(&self) -> u64 {
+        self.http_requests.load(Ordering::Relaxed)
     }
 
     pub(crate) fn calls_started_by(&self, wire: Wire, protocol: Protocol) -> u64 {

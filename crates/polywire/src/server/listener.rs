@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     ListenAddress, ListenError, Options, Router,
     calls::{Command, Counters, ServerCalls},
+    metrics,
 };
 use crate::{
     driver::Driver,
@@ -61,7 +62,7 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     tls: Option<ServerHandshake>,
     connections: Mutex<HashMap<u64, Arc<Inbox<Command>>>>,
-    connections_accepted: AtomicU64,
+    pub(super) connections_accepted: AtomicU64,
     connection_permits: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     connection_ended: Notify,
@@ -219,6 +220,10 @@ impl Shared {
         }
     }
 
+    pub(super) fn connections_open(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Inbox<Command>>>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -350,7 +355,12 @@ impl ServerHandle {
 
     /// How many connections are open.
     pub fn connections_open(&self) -> usize {
-        self.shared.lock().len()
+        self.shared.connections_open()
+    }
+
+    /// All of it as [`Server::with_metrics`](crate::Server::with_metrics) serves it.
+    pub fn metrics(&self) -> String {
+        metrics::written(&self.shared)
     }
 
     /// How many connections have been accepted since the start.

@@ -2,10 +2,17 @@
 
 mod calls;
 mod listener;
+mod metrics;
 mod router;
 mod tunnel;
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Protocol, Service, Wire};
 use polywire_engine::{
@@ -43,6 +50,7 @@ pub struct Server {
     tls: Option<ServerTls>,
     reflection: bool,
     openapi: bool,
+    metrics: Option<metrics::More>,
 }
 
 /// What holds for every call of a server.
@@ -98,6 +106,7 @@ impl Server {
             tls: None,
             reflection: false,
             openapi: false,
+            metrics: None,
         }
     }
 
@@ -173,6 +182,22 @@ impl Server {
     #[must_use]
     pub fn with_openapi(mut self) -> Self {
         self.openapi = true;
+        self
+    }
+
+    /// Serves what the server counts at `/metrics`, in the text form that Prometheus reads, and behind it what `more` gives at that
+    /// moment: the application's own (`String::new` if there is nothing). Anybody who reaches the server can read it; where that is
+    /// not wanted, [`ServerHandle::metrics`] gives the text to be served elsewhere.
+    ///
+    /// | metric | labels |
+    /// |---|---|
+    /// | `polywire_calls_started_total` | `wire`, `protocol` |
+    /// | `polywire_http_requests_total`, requests that are no calls | |
+    /// | `polywire_calls_open`, both | |
+    /// | `polywire_connections_accepted_total`, `polywire_connections_open` | |
+    #[must_use]
+    pub fn with_metrics(mut self, more: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Arc::new(more));
         self
     }
 
@@ -288,7 +313,12 @@ impl Server {
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls = self.tls.map(|tls| tls.without_wires(&self.options.without_wires));
         let tls: Option<ServerHandshake> = tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
-        Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
+        Ok(Bound::new(Arc::new_cyclic(|server| {
+            if let Some(more) = self.metrics {
+                metrics::add_to(&mut self.http, Weak::clone(server), more);
+            }
+            Shared::new(router, self.http, config, self.options, tls)
+        })))
     }
 }
 
