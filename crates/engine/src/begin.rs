@@ -17,7 +17,7 @@ use crate::{
         http1,
         websocket::{
             Begin, Subprotocol,
-            handshake::{Policy, Request},
+            handshake::Request,
         },
     },
 };
@@ -229,7 +229,7 @@ impl Upgrading {
         }
         let leftover = self.wire.take_upgraded()?;
         let subprotocol = Some(Subprotocol::Native);
-        Some(Begin { leftover, subprotocol, policy: Policy::default(), authority: String::new() })
+        Some(Begin { leftover, subprotocol, ..Begin::default() })
     }
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
