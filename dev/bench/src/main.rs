@@ -46,12 +46,14 @@ struct Arguments {
     /// Write all figures there as JSON.
     #[arg(long, value_name = "FILE", conflicts_with = "wires")]
     json: Option<PathBuf>,
-    /// The first server alone, over every wire and protocol it speaks.
+    /// The first server alone, over every wire and protocol it speaks; then beside others.
     #[arg(long)]
     wires: bool,
     /// Draw the CPU time by wire there.
     #[arg(long, value_name = "FILE", requires = "wires")]
     svg: Option<PathBuf>,
+    #[command(flatten)]
+    others: wires::Others,
 }
 
 fn main() -> ExitCode {
@@ -72,7 +74,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     };
     if arguments.wires {
         let server = arguments.servers.first().ok_or_else(|| io::Error::other("no server"))?;
-        return wires::run(server, &effort, &arguments.case, arguments.svg.as_deref());
+        return wires::run(server, &arguments.others, &effort, &arguments.case, arguments.svg.as_deref());
     }
     let cases = chosen(&arguments.case)?;
     process::pin(process::OTHER_CORE)?;

@@ -3,11 +3,11 @@
 use std::{
     fs, io,
     io::{BufRead, BufReader},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     os::fd::OwnedFd,
     path::Path,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -59,6 +59,12 @@ pub(crate) struct ClientReport {
     pub(crate) p999_ns: u64,
 }
 
+impl SocketSetup {
+    fn of(socket: &OwnedFd) -> io::Result<Self> {
+        Ok(Self { nodelay: sockopt::tcp_nodelay(socket)?, congestion: sockopt::tcp_congestion(socket)? })
+    }
+}
+
 impl Server {
     /// Starts `program` on the subject's core and waits for its line.
     pub(crate) fn start(program: &Path) -> io::Result<Self> {
@@ -75,7 +81,38 @@ impl Server {
         BufReader::new(stdout).read_line(&mut line)?;
         let banner = serde_json::from_str(&line)
             .map_err(|error| io::Error::other(format!("{} said {line:?}: {error}", program.display())))?;
-        // What a listening socket is set to, the accepted ones are.
+        Self::settled(child, banner)
+    }
+
+    /// Starts a program that says nothing of itself, and waits until it takes a connection where `banner` says.
+    ///
+    /// # Errors
+    ///
+    /// When it ends, or takes none for so long.
+    pub(crate) fn start_silent(
+        program: &Path,
+        arguments: &[&str],
+        banner: Banner,
+        patience: Duration,
+    ) -> io::Result<Self> {
+        let mut child = on_core(SUBJECT_CORE, || Command::new(program).args(arguments).stdin(Stdio::piped()).spawn())?;
+        let start = Instant::now();
+        while let Err(error) = TcpStream::connect(banner.address) {
+            if let Some(status) = child.try_wait()? {
+                return Err(io::Error::other(format!("{} ended with {status}", program.display())));
+            }
+            if start.elapsed() > patience {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Self::settled(child, banner)
+    }
+
+    /// What a listening socket is set to, the accepted ones are.
+    fn settled(child: Child, banner: Banner) -> io::Result<Self> {
         set_congestion_control(&child, |socket| sockopt::socket_acceptconn(socket).unwrap_or(false))?;
         Ok(Self { child, banner })
     }
@@ -130,8 +167,7 @@ impl Server {
             if let Some(peer) = peer.and_then(|peer| SocketAddr::try_from(peer).ok())
                 && ports.contains(&peer.port())
             {
-                let congestion = sockopt::tcp_congestion(&socket)?;
-                setups.push(SocketSetup { nodelay: sockopt::tcp_nodelay(&socket)?, congestion });
+                setups.push(SocketSetup::of(&socket)?);
             }
         }
         if setups.len() == ports.len() {
@@ -139,6 +175,17 @@ impl Server {
         } else {
             Err(io::Error::other(format!("{} of {} sockets found in the server", setups.len(), ports.len())))
         }
+    }
+
+    /// How all its connections are set. `None` where the system does not let a parent look.
+    pub(crate) fn connected(&self) -> io::Result<Option<Vec<SocketSetup>>> {
+        let sockets = match sockets_of(&self.child) {
+            Ok(sockets) => sockets,
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let connected = sockets.iter().filter(|socket| rustix::net::getpeername(socket).is_ok());
+        connected.map(SocketSetup::of).collect::<io::Result<_>>().map(Some)
     }
 
     /// Whether its executable contains `text`: a symbol, say.

@@ -9,6 +9,8 @@ use std::{
 use clap::Args;
 use serde_json::Value;
 
+use crate::others;
+
 #[derive(Args)]
 pub(crate) struct Bench {
     /// A tenth of a second each, once: shows that everything works, not how fast it is.
@@ -26,7 +28,8 @@ pub(crate) struct Bench {
     /// Writes all figures there as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measures one server over every wire and protocol it speaks instead, by polywire's own client.
+    /// Measures one server over every wire and protocol it speaks instead, by polywire's own client; then REST and WebSocket beside
+    /// axum, nginx and Node.js as far as they can be had (`--case others`: only these).
     #[arg(long, conflicts_with = "json")]
     wires: bool,
     /// Draws the CPU time by wire there, as SVG.
@@ -62,11 +65,11 @@ impl Bench {
         if self.instructions {
             return self.count_instructions(&target.join("release"));
         }
-        if self.wires {
-            return self.measure_wires(&target.join("release"));
-        }
         // A workspace of its own, so that what the peers need is not in ours.
         let peers = target.join("peers");
+        if self.wires {
+            return self.measure_wires(&target.join("release"), &peers);
+        }
         let peers_text = peers.display().to_string();
         let manifest = "dev/bench/peers/Cargo.toml";
         cargo(&["build", "--release", "--locked", "--manifest-path", manifest, "--target-dir", &peers_text])?;
@@ -88,12 +91,13 @@ impl Bench {
         }
         success(&mut command)?;
         // Smoke is to show that everything works: also the wires, unless one case of the others was asked for.
-        if self.smoke && self.case.is_none() { self.measure_wires(&ours) } else { Ok(()) }
+        if self.smoke && self.case.is_none() { self.measure_wires(&ours, &peers) } else { Ok(()) }
     }
 
-    fn measure_wires(&self, programs: &Path) -> Result<(), String> {
+    fn measure_wires(&self, programs: &Path, peers: &Path) -> Result<(), String> {
         let mut command = Command::new(programs.join("bench"));
         command.arg("--wires").arg("--server").arg(programs.join("bench_server"));
+        command.args(others::options(peers));
         if let Some(path) = &self.svg {
             command.arg("--svg").arg(path);
         }

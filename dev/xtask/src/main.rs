@@ -3,6 +3,7 @@
 mod bench;
 mod conformance;
 mod fuzz;
+mod others;
 mod tidy;
 mod web;
 

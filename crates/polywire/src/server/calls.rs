@@ -58,6 +58,8 @@ pub(crate) struct ServerCalls {
     /// By the key's index.
     slots: Vec<Option<Slot>>,
     chunks: Vec<Bytes>,
+    /// The last heads that were looked up, the newest first.
+    recent: [Option<(Arc<RequestHead>, Arc<Route>)>; RECENT_HEADS],
     _registered: Registered,
 }
 
@@ -77,6 +79,9 @@ enum State {
     Running { incoming: Option<Arc<IncomingQueue>>, outgoing: Option<Arc<OutgoingQueue>>, task: Option<AbortHandle> },
 }
 
+/// Heads whose route a connection remembers: a caller makes few different calls at a time, and a list is gone through.
+const RECENT_HEADS: usize = 4;
+
 /// Bytes a streaming handler has read before the peer gets window for as many again; also a quarter of the window, if that
 /// is less.
 const RELEASE_BYTES_MIN: usize = 32 * 1024;
@@ -88,7 +93,15 @@ impl ServerCalls {
         peer: Arc<Peer>,
         registered: Registered,
     ) -> Self {
-        Self { shared, inbox, peer, slots: Vec::new(), chunks: Vec::new(), _registered: registered }
+        Self {
+            shared,
+            inbox,
+            peer,
+            slots: Vec::new(),
+            chunks: Vec::new(),
+            recent: Default::default(),
+            _registered: registered,
+        }
     }
 
     fn started(
@@ -99,15 +112,8 @@ impl ServerCalls {
         deadline: Option<Instant>,
         last: bool,
     ) {
-        let shared = Arc::clone(&self.shared);
-        let route = match shared.router.find(&head.path) {
-            Ok(route) => Arc::clone(route),
-            Err(status) => return connection.finish_unknown(key, &status),
-        };
-        if let Some(response) = misfit(route.method(), &head) {
-            let (status, fields, body) = response.into_parts(false);
-            return connection.answer(key, status, &fields, body);
-        }
+        let Some(route) = self.route(connection, key, &head) else { return };
+        let shared = &self.shared;
         if !shared.counters.enter(shared.options.calls_max) {
             let status = Status::resource_exhausted("the server has as many calls in progress as it takes (calls_max)");
             return refuse(connection, key, &status);
@@ -127,6 +133,32 @@ impl ServerCalls {
             incoming.finish(Ok(()), Metadata::new());
         }
         self.run(connection, key, route, head, deadline, Incoming::queue(Arc::clone(&incoming)), Some(incoming));
+    }
+
+    /// The route of a call. Calls with the same headers share a head, so for most the answer is known. `None`: it has none,
+    /// or does not fit it, and the caller has been told.
+    fn route(&mut self, connection: &mut Connection, key: CallKey, head: &Arc<RequestHead>) -> Option<Arc<Route>> {
+        if let Some((_, route)) = self.recent.iter().flatten().find(|(known, _)| Arc::ptr_eq(known, head)) {
+            return Some(Arc::clone(route));
+        }
+        let route = match self.shared.router.find(&head.path) {
+            Ok(route) => Arc::clone(route),
+            Err(status) => {
+                connection.finish_unknown(key, &status);
+                return None;
+            }
+        };
+        if let Some(response) = misfit(route.method(), head) {
+            let (status, fields, body) = response.into_parts(false);
+            connection.answer(key, status, &fields, body);
+            return None;
+        }
+        // A head that nobody else keeps will not come again.
+        if Arc::strong_count(head) > 1 {
+            self.recent.rotate_right(1);
+            self.recent[0] = Some((Arc::clone(head), Arc::clone(&route)));
+        }
+        Some(route)
     }
 
     fn message(&mut self, connection: &mut Connection, key: CallKey, message: Message, last: bool) {
@@ -428,6 +460,7 @@ impl Calls for ServerCalls {
         if connection.calls_open() == 0 && self.slots.capacity() > SLOTS_KEPT && self.slots.iter().all(Option::is_none)
         {
             self.slots = Vec::new();
+            self.recent = Default::default();
         }
     }
 
@@ -581,7 +614,6 @@ impl Wake for CallWaker {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     calls: std::sync::atomic::AtomicUsize,
-    started: std::sync::atomic::AtomicU64,
     /// By wire, then by protocol.
     started_by: [[std::sync::atomic::AtomicU64; 6]; 5],
     /// Ordinary HTTP requests, which are in `started` too.
@@ -595,7 +627,6 @@ impl Counters {
             self.calls.fetch_sub(1, Ordering::Relaxed);
             return false;
         }
-        self.started.fetch_add(1, Ordering::Relaxed);
         true
     }
 
@@ -629,6 +660,6 @@ impl Counters {
     }
 
     pub(crate) fn calls_started(&self) -> u64 {
-        self.started.load(Ordering::Relaxed)
+        self.started_by.iter().flatten().map(|count| count.load(Ordering::Relaxed)).sum()
     }
 }

@@ -1,23 +1,19 @@
 //! The calls of one case over one wire: so many at a time, each answer looked at.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    time::Instant,
-};
+use std::{io, sync::Arc, time::Instant};
 
 use bench::{
-    generated::bench::v1::{BenchClient, EchoRequest, Order, OrderTotal, PullRequest},
+    generated::bench::v1::{BenchClient, EchoRequest, EchoResponse, Order, OrderTotal, PullRequest},
     settings,
 };
 use polywire::{Channel, Limits, Status, codegen};
-use tokio::task::JoinSet;
+use serde::Serialize;
 
-use super::{Case, Places, Wire};
-use crate::load::{Latency, Tally, messages};
+use super::{
+    Case, Places, Wire,
+    count::{Count, Lanes},
+};
+use crate::load::messages;
 
 /// What is asked of the server.
 #[derive(Clone, Copy, Debug)]
@@ -30,12 +26,20 @@ pub(super) enum Question {
     Pull { count: u32, bytes: u32 },
 }
 
-/// A channel to the server and what is to be asked through it.
+/// A channel to the server, or several, and what is to be asked through it.
 pub(super) struct Calls {
-    client: BenchClient,
+    /// Lanes take them in turn.
+    clients: Vec<BenchClient>,
     asked: Arc<Asked>,
-    count: Arc<Count>,
+    pub(super) count: Arc<Count>,
     in_flight: usize,
+}
+
+/// A question as a POST of REST, and its right answer.
+pub(super) struct Exchange {
+    pub(super) path: &'static str,
+    pub(super) request: String,
+    pub(super) answer: String,
 }
 
 /// A question and its right answer, written out.
@@ -44,17 +48,6 @@ enum Asked {
     Order(Box<Order>, Box<OrderTotal>),
     Pull(PullRequest),
 }
-
-/// What all lanes count together.
-struct Count {
-    operations: AtomicU64,
-    ended: AtomicBool,
-    /// While calls are measured.
-    tally: Mutex<Option<Tally>>,
-}
-
-/// Calls going on.
-pub(super) struct Lanes(JoinSet<Result<(), Status>>);
 
 impl Calls {
     /// Nothing is connected yet.
@@ -69,68 +62,40 @@ impl Calls {
             window_bytes_max: settings::STREAM_WINDOW_BYTES,
             ..Limits::default()
         };
+        // Where a connection carries one call at a time, the channel has one for each call in flight.
         let connections = if wire.shares { 1 } else { case.in_flight };
-        let channel = Channel::builder(wire.target(places)).map_err(io::Error::other)?.limits(limits).codec(wire.codec);
-        let channel = channel.connections_max(connections).build().map_err(io::Error::other)?;
-        let asked = match case.question {
-            Question::Echo { bytes } => {
-                Asked::Echo(EchoRequest { payload: vec![b'x'; bytes].into(), ..EchoRequest::default() })
-            }
-            Question::Order => {
-                let (order, total) = messages::order();
-                let order = codegen::message(&order.into()).map_err(io::Error::other)?;
-                let total = codegen::message(&total.into()).map_err(io::Error::other)?;
-                Asked::Order(Box::new(order), Box::new(total))
-            }
-            Question::Pull { count, bytes } => {
-                Asked::Pull(PullRequest { count, size: bytes, ..PullRequest::default() })
-            }
+        let channel = || {
+            let channel = Channel::builder(wire.target(places))?.limits(limits.clone()).codec(wire.codec);
+            channel.connections_max(connections).build()
         };
+        let channels = if case.apart { case.in_flight } else { 1 };
+        let clients = (0..channels).map(|_| channel().map(BenchClient::new).map_err(io::Error::other));
+        let asked = case.question.asked()?;
         Ok(Self {
-            client: BenchClient::new(channel),
+            clients: clients.collect::<io::Result<_>>()?,
             asked: Arc::new(asked),
-            count: Arc::new(Count {
-                operations: AtomicU64::new(0),
-                ended: AtomicBool::new(false),
-                tally: Mutex::new(None),
-            }),
+            count: Arc::default(),
             in_flight: case.in_flight,
         })
     }
 
-    /// Begins: so many calls on each lane, or until the [`end`](Self::end).
+    /// Begins: so many calls on each lane, or until the [`end`](Count::end).
     pub(super) fn start(&self, calls: Option<usize>) -> Lanes {
-        let mut lanes = JoinSet::new();
-        for _ in 0..self.in_flight {
-            let (client, asked, count) = (self.client.clone(), Arc::clone(&self.asked), Arc::clone(&self.count));
+        let mut lanes = Lanes::default();
+        for client in self.clients.iter().cycle().take(self.in_flight) {
+            let (client, asked, count) = (client.clone(), Arc::clone(&self.asked), Arc::clone(&self.count));
             lanes.spawn(async move {
                 let mut made = 0;
-                while calls.is_none_or(|calls| made < calls) && !count.ended.load(Ordering::Relaxed) {
+                while calls.is_none_or(|calls| made < calls) && !count.has_ended() {
                     let start = Instant::now();
-                    asked.once(&client, &count).await?;
+                    asked.once(&client, &count).await.map_err(io::Error::other)?;
                     count.took(start);
                     made += 1;
                 }
                 Ok(())
             });
         }
-        Lanes(lanes)
-    }
-
-    /// From now on latencies are noted.
-    pub(super) fn begin(&self) {
-        *self.count.tally() = Some(Tally::new());
-    }
-
-    /// No call begins any more. The latencies of those that ended since the [`begin`](Self::begin).
-    pub(super) fn end(&self) -> Latency {
-        self.count.ended.store(true, Ordering::Relaxed);
-        self.count.tally().take().map(|tally| tally.latency()).unwrap_or_default()
-    }
-
-    /// Calls, or messages of streams, so far.
-    pub(super) fn operations(&self) -> u64 {
-        self.count.operations.load(Ordering::Relaxed)
+        lanes
     }
 
     /// How many calls on each lane to count bytes of: enough that a window given back now and then is spread over many.
@@ -142,17 +107,42 @@ impl Calls {
     }
 }
 
-impl Lanes {
-    /// Waits for the last call.
+impl Question {
+    fn asked(self) -> io::Result<Asked> {
+        Ok(match self {
+            Self::Echo { bytes } => {
+                Asked::Echo(EchoRequest { payload: vec![b'x'; bytes].into(), ..EchoRequest::default() })
+            }
+            Self::Order => {
+                let (order, total) = messages::order();
+                let order = codegen::message(&order.into()).map_err(io::Error::other)?;
+                let total = codegen::message(&total.into()).map_err(io::Error::other)?;
+                Asked::Order(Box::new(order), Box::new(total))
+            }
+            Self::Pull { count, bytes } => Asked::Pull(PullRequest { count, size: bytes, ..PullRequest::default() }),
+        })
+    }
+
+    /// As JSON.
     ///
     /// # Errors
     ///
-    /// When a call failed or an answer was wrong.
-    pub(super) async fn join(mut self) -> io::Result<()> {
-        while let Some(lane) = self.0.join_next().await {
-            lane.map_err(io::Error::other)?.map_err(io::Error::other)?;
+    /// When REST does not ask this by a POST.
+    pub(super) fn json(self) -> io::Result<Exchange> {
+        match self.asked()? {
+            Asked::Echo(request) => {
+                let answer = EchoResponse { payload: request.payload.clone(), ..EchoResponse::default() };
+                Exchange::new("/v1/echo", &request, &answer)
+            }
+            Asked::Order(order, total) => Exchange::new("/v1/total", &*order, &*total),
+            Asked::Pull(_) => Err(io::Error::other("chunks are pulled by a GET")),
         }
-        Ok(())
+    }
+}
+
+impl Exchange {
+    fn new(path: &'static str, request: &impl Serialize, answer: &impl Serialize) -> io::Result<Self> {
+        Ok(Self { path, request: serde_json::to_string(request)?, answer: serde_json::to_string(answer)? })
     }
 }
 
@@ -179,22 +169,6 @@ impl Asked {
             }
         }
         Ok(())
-    }
-}
-
-impl Count {
-    fn one_more(&self) {
-        self.operations.fetch_add(1, Ordering::Relaxed);
-    }
-
-    fn took(&self, start: Instant) {
-        if let Some(tally) = &mut *self.tally() {
-            tally.took(start.elapsed().as_nanos() as u64);
-        }
-    }
-
-    fn tally(&self) -> std::sync::MutexGuard<'_, Option<Tally>> {
-        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,8 +1,28 @@
-//! The chart: for every case a bar for each wire, as SVG.
+//! The chart: for every case a bar for each wire or server, as SVG.
 
 use std::fmt::Write;
 
-use super::report::{Row, Table, number};
+use super::report::number;
+
+/// A case.
+pub(super) struct Panel {
+    /// With the unit.
+    pub(super) title: String,
+    pub(super) bars: Vec<Bar>,
+}
+
+/// CPU microseconds of one wire, or one server.
+pub(super) struct Bar {
+    pub(super) name: &'static str,
+    pub(super) cost: f64,
+    pub(super) colour: &'static str,
+}
+
+/// What the others are compared with.
+pub(super) const REFERENCE_COLOUR: &str = "#4a5568";
+/// What has a goal.
+pub(super) const NATIVE_COLOUR: &str = "#d9480f";
+pub(super) const OTHER_COLOUR: &str = "#8aa4c8";
 
 const COLUMN_WIDTH: f64 = 460.0;
 /// Where bars begin, right of the names.
@@ -11,13 +31,13 @@ const BAR_WIDTH_MAX: f64 = 200.0;
 const ROW_HEIGHT: f64 = 18.0;
 const TITLE_HEIGHT: f64 = 40.0;
 
-/// CPU of the server by wire, two cases side by side.
-pub(super) fn svg(tables: &[Table]) -> String {
-    let rows_max = tables.iter().map(|table| table.rows.len()).max().unwrap_or(0);
+/// CPU of the server, two cases side by side.
+pub(super) fn svg(panels: &[Panel]) -> String {
+    let rows_max = panels.iter().map(|panel| panel.bars.len()).max().unwrap_or(0);
     let panel_height = rows_max as f64 * ROW_HEIGHT + TITLE_HEIGHT + 14.0;
-    let columns = tables.len().clamp(1, 2);
+    let columns = panels.len().clamp(1, 2);
     let (width, height) =
-        (columns as f64 * COLUMN_WIDTH, tables.len().div_ceil(columns) as f64 * panel_height + TITLE_HEIGHT);
+        (columns as f64 * COLUMN_WIDTH, panels.len().div_ceil(columns) as f64 * panel_height + TITLE_HEIGHT);
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -26,41 +46,32 @@ pub(super) fn svg(tables: &[Table]) -> String {
 <rect width="{width}" height="{height}" fill="#fff"/>
 <text x="14" y="24" font-size="15" font-weight="600">CPU time of the server, µs (less is better)</text>"##
     );
-    for (index, table) in tables.iter().enumerate() {
+    for (index, panel) in panels.iter().enumerate() {
         let (x, y) = ((index % columns) as f64 * COLUMN_WIDTH, (index / columns) as f64 * panel_height + TITLE_HEIGHT);
         let _ = writeln!(out, r#"<g transform="translate({x} {y})">"#);
-        panel(&mut out, table);
+        draw(&mut out, panel);
         out += "</g>\n";
     }
     out += "</svg>\n";
     out
 }
 
-fn panel(out: &mut String, table: &Table) {
-    let unit = if table.case.streams() { "per message" } else { "per call" };
-    let _ = writeln!(out, r#"<text x="14" y="22" font-weight="600">{}: {unit}</text>"#, table.case.title);
-    let most = table.rows.iter().map(|row| row.cost).fold(f64::MIN_POSITIVE, f64::max);
-    for (index, row) in table.rows.iter().enumerate() {
-        let (y, length) = (index as f64 * ROW_HEIGHT + TITLE_HEIGHT - 8.0, row.cost / most * BAR_WIDTH_MAX);
+fn draw(out: &mut String, panel: &Panel) {
+    let _ = writeln!(out, r#"<text x="14" y="22" font-weight="600">{}</text>"#, panel.title);
+    let most = panel.bars.iter().map(|bar| bar.cost).fold(f64::MIN_POSITIVE, f64::max);
+    for (index, bar) in panel.bars.iter().enumerate() {
+        let (y, length) = (index as f64 * ROW_HEIGHT + TITLE_HEIGHT - 8.0, bar.cost / most * BAR_WIDTH_MAX);
         let _ = writeln!(
             out,
             r#"<text x="{}" y="{}" text-anchor="end">{}</text><rect x="{BAR_X}" y="{}" width="{length:.1}" height="13" rx="2" fill="{}"/><text x="{:.1}" y="{}">{}</text>"#,
             BAR_X - 6.0,
             y + 11.0,
-            row.wire.name,
+            bar.name,
             y + 1.0,
-            colour(row, index),
+            bar.colour,
             BAR_X + length + 5.0,
             y + 11.0,
-            number(row.cost),
+            number(bar.cost),
         );
-    }
-}
-
-fn colour(row: &Row, index: usize) -> &'static str {
-    match index {
-        super::REFERENCE => "#4a5568",
-        _ if row.wire.native => "#d9480f",
-        _ => "#8aa4c8",
     }
 }

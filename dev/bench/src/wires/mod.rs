@@ -5,7 +5,9 @@
 
 mod calls;
 mod chart;
+mod count;
 mod idle;
+mod others;
 mod relay;
 mod report;
 
@@ -17,8 +19,10 @@ use std::{
 
 use polywire::Codec;
 
+pub(crate) use self::others::Others;
 use self::{
     calls::{Calls, Question},
+    count::{Count, Lanes},
     relay::Relay,
     report::{Row, Table},
 };
@@ -30,6 +34,9 @@ use crate::{
 
 /// Where our own gRPC stands in [`wires`]: what the others are compared with.
 const REFERENCE: usize = 0;
+
+/// How long a server may take to answer a call.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A wire, and the protocol and codec on it.
 #[derive(Clone, Copy, Debug)]
@@ -64,6 +71,8 @@ struct Case {
     title: &'static str,
     question: Question,
     in_flight: usize,
+    /// Whether each call in flight has a channel of its own, whatever the wire could carry on one.
+    apart: bool,
 }
 
 /// What one wire showed in one case, a value for each round.
@@ -101,7 +110,7 @@ fn wires() -> Vec<Wire> {
 }
 
 fn cases() -> Vec<Case> {
-    let case = |name, title, question, in_flight| Case { name, title, question, in_flight };
+    let case = |name, title, question, in_flight| Case { name, title, question, in_flight, apart: false };
     vec![
         case("unary-1x100", "unary 16 B, 100 calls in flight", Question::Echo { bytes: 16 }, 100),
         case("unary-1x1", "unary 16 B, one call at a time", Question::Echo { bytes: 16 }, 1),
@@ -116,10 +125,16 @@ fn cases() -> Vec<Case> {
 /// # Errors
 ///
 /// When any call fails or any answer is wrong.
-pub(crate) fn run(program: &Path, effort: &Effort, pattern: &str, chart: Option<&Path>) -> io::Result<()> {
+pub(crate) fn run(
+    program: &Path,
+    others: &Others,
+    effort: &Effort,
+    pattern: &str,
+    chart: Option<&Path>,
+) -> io::Result<()> {
     let cases: Vec<_> = cases().into_iter().filter(|case| case.name.contains(pattern)).collect();
     process::pin(process::OTHER_CORE)?;
-    let directory = Directory::new()?;
+    let directory = Directory::new("wires")?;
     let socket = directory.0.join("server");
     let server = Server::start_with(program, &["127.0.0.1:0", &format!("unix:{}", socket.display())])?;
     let places = Places { tcp: server.banner.address, unix: socket };
@@ -135,7 +150,10 @@ pub(crate) fn run(program: &Path, effort: &Effort, pattern: &str, chart: Option<
             for place in in_turn(wires.len(), round) {
                 let wire = &wires[place];
                 let calls = Calls::new(wire, case, &places)?;
-                let measured = runtime.block_on(measure(&calls, &server, effort.seconds, &mut figures[place]));
+                let figures = &mut figures[place];
+                let measured = runtime.block_on(async {
+                    measure(calls.start(None), &calls.count, &server, effort.seconds, figures).await
+                });
                 measured.map_err(|error| io::Error::other(format!("{}, {}: {error}", wire.name, case.title)))?;
             }
         }
@@ -149,28 +167,39 @@ pub(crate) fn run(program: &Path, effort: &Effort, pattern: &str, chart: Option<
         }
         tables.push(Table { case: *case, rows });
     }
-    print!("{}", report::text(&tables, &server.banner, effort));
+    // Other than that there is nothing to say about no case.
+    if !tables.is_empty() {
+        print!("{}", report::text(&tables, &server.banner, effort));
+    }
+    let mut gaps = Vec::new();
+    let beside = others.compare(&server, effort, pattern, &runtime, &mut gaps)?;
     if "idle".contains(pattern) {
         eprintln!("idle connections …");
         drop(server);
         print!("{}", idle::run(program, effort.connections)?);
     }
+    print!("{}", others::text(&beside, &gaps));
     if let Some(path) = chart {
-        fs::write(path, chart::svg(&tables))?;
+        let mut panels: Vec<_> = tables.iter().map(Table::panel).collect();
+        panels.extend(beside.iter().map(others::Table::panel));
+        fs::write(path, chart::svg(&panels))?;
     }
     Ok(())
 }
 
-/// Keeps calls going and looks at the server before and after.
-async fn measure(calls: &Calls, server: &Server, seconds: f64, figures: &mut Figures) -> io::Result<()> {
-    let lanes = calls.start(None);
+/// Lets calls go on and looks at the server before and after.
+async fn measure(lanes: Lanes, count: &Count, server: &Server, seconds: f64, figures: &mut Figures) -> io::Result<()> {
     tokio::time::sleep(Duration::from_secs_f64(seconds / 4.0)).await;
     let look = || Ok::<_, io::Error>((server.cpu_ns()?, process::own_cpu_ns()?, server.waited_ns()?));
-    calls.begin();
-    let (start, operations, before) = (Instant::now(), calls.operations(), look()?);
+    count.begin();
+    let (start, operations, before) = (Instant::now(), count.operations(), look()?);
     tokio::time::sleep(Duration::from_secs_f64(seconds)).await;
-    let (time, operations, after) = (start.elapsed(), calls.operations() - operations, look()?);
-    let latency = calls.end();
+    // Where the core is taken by something else, a short time may pass without any.
+    while count.operations() == operations && start.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let (time, operations, after) = (start.elapsed(), count.operations() - operations, look()?);
+    let latency = count.end();
     lanes.join().await?;
     if operations == 0 {
         return Err(io::Error::other("no call was answered in time"));
@@ -187,11 +216,10 @@ async fn measure(calls: &Calls, server: &Server, seconds: f64, figures: &mut Fig
 /// Bytes to the server and back for each operation, once the connection has seen the method.
 async fn count_bytes(calls: &Calls, relay: &Relay) -> io::Result<(f64, f64)> {
     calls.start(Some(2)).join().await?;
-    let (operations, before) = (calls.operations(), relay.bytes());
+    let (operations, before) = (calls.count.operations(), relay.bytes());
     calls.start(Some(calls.counted())).join().await?;
-    let (operations, after) = (calls.operations() - operations, relay.bytes());
-    let each = |before: u64, after: u64| (after - before) as f64 / operations as f64;
-    Ok((each(before.0, after.0), each(before.1, after.1)))
+    let operations = calls.count.operations() - operations;
+    Ok(relay.bytes_each(before, operations))
 }
 
 impl Case {
@@ -210,12 +238,12 @@ impl Wire {
     }
 }
 
-/// A directory for sockets that goes when it is not needed any more.
+/// A directory for sockets and the like that goes when it is not needed any more.
 struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("polywire-wires-{}", std::process::id()));
+    fn new(name: &str) -> io::Result<Self> {
+        let path = std::env::temp_dir().join(format!("polywire-{name}-{}", std::process::id()));
         fs::create_dir_all(&path)?;
         Ok(Self(path))
     }

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     path::PathBuf,
     sync::{
         Arc,
@@ -32,27 +33,35 @@ struct Passed {
 impl Relay {
     /// Listens on a free port and on `path`, in the runtime this is called from.
     pub(super) async fn start(server: &Places, path: PathBuf) -> io::Result<Self> {
-        let passed = Arc::new(Passed::default());
-        let (tcp, unix) = (TcpListener::bind("127.0.0.1:0").await?, UnixListener::bind(&path)?);
-        let places = Places { tcp: tcp.local_addr()?, unix: path };
-        let (count, address) = (Arc::clone(&passed), server.tcp);
-        tokio::spawn(async move {
-            while let Ok((client, _)) = tcp.accept().await {
-                let count = Arc::clone(&count);
-                tokio::spawn(async move {
-                    let server = TcpStream::connect(address).await?;
-                    client.set_nodelay(true)?;
-                    server.set_nodelay(true)?;
-                    both_ways(client.into_split(), server.into_split(), &count).await
-                });
-            }
-        });
-        let (count, path) = (Arc::clone(&passed), server.unix.clone());
+        let mut relay = Self::start_tcp(server.tcp).await?;
+        let unix = UnixListener::bind(&path)?;
+        relay.places.unix = path;
+        let (count, path) = (Arc::clone(&relay.passed), server.unix.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = unix.accept().await {
                 let (count, path) = (Arc::clone(&count), path.clone());
                 tokio::spawn(async move {
                     let server = UnixStream::connect(path).await?;
+                    both_ways(client.into_split(), server.into_split(), &count).await
+                });
+            }
+        });
+        Ok(relay)
+    }
+
+    /// Listens on a free port alone.
+    pub(super) async fn start_tcp(server: SocketAddr) -> io::Result<Self> {
+        let passed = Arc::new(Passed::default());
+        let tcp = TcpListener::bind("127.0.0.1:0").await?;
+        let places = Places { tcp: tcp.local_addr()?, unix: PathBuf::new() };
+        let count = Arc::clone(&passed);
+        tokio::spawn(async move {
+            while let Ok((client, _)) = tcp.accept().await {
+                let count = Arc::clone(&count);
+                tokio::spawn(async move {
+                    let server = TcpStream::connect(server).await?;
+                    client.set_nodelay(true)?;
+                    server.set_nodelay(true)?;
                     both_ways(client.into_split(), server.into_split(), &count).await
                 });
             }
@@ -63,6 +72,12 @@ impl Relay {
     /// Bytes to the server and back so far.
     pub(super) fn bytes(&self) -> (u64, u64) {
         (self.passed.there.load(Ordering::Relaxed), self.passed.back.load(Ordering::Relaxed))
+    }
+
+    /// Bytes to the server and back for each of so many operations since there were `before`.
+    pub(super) fn bytes_each(&self, before: (u64, u64), operations: u64) -> (f64, f64) {
+        let (after, operations) = (self.bytes(), operations as f64);
+        ((after.0 - before.0) as f64 / operations, (after.1 - before.1) as f64 / operations)
     }
 }
 

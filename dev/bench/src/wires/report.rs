@@ -2,7 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Case, Figures, Wire};
+use super::{
+    Case, Figures, REFERENCE, Wire,
+    chart::{self, Bar, Panel},
+};
 use crate::{
     compare::{Effort, median},
     process::Banner,
@@ -31,6 +34,22 @@ pub(super) struct Row {
     bytes: (f64, f64),
     load_busy: f64,
     disturbed: f64,
+}
+
+impl Table {
+    /// For the chart.
+    pub(super) fn panel(&self) -> Panel {
+        let bars = self.rows.iter().enumerate().map(|(index, row)| {
+            let colour = match index {
+                REFERENCE => chart::REFERENCE_COLOUR,
+                _ if row.wire.native => chart::NATIVE_COLOUR,
+                _ => chart::OTHER_COLOUR,
+            };
+            Bar { name: row.wire.name, cost: row.cost, colour }
+        });
+        let unit = if self.case.streams() { "message" } else { "call" };
+        Panel { title: format!("{}: per {unit}", self.case.title), bars: bars.collect() }
+    }
 }
 
 impl Row {
@@ -101,7 +120,7 @@ pub(super) fn text(tables: &[Table], server: &Banner, effort: &Effort) -> String
     }
     out += "Latencies are those of calls under saturation, of whole streams in the streaming case, in the client. Disturbed is the share \
             of the time in which the server wanted to run and something else had its core; latencies and rates suffer from it, CPU per \
-            call hardly does. No server of somebody else stands beside these: for gRPC that is `cargo xtask bench`.\n";
+            call hardly does. For servers of somebody else, gRPC is in `cargo xtask bench`; REST and WebSocket follow, if they were asked for.\n";
     out
 }
 

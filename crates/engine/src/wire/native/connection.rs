@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use polywire_core::{Code, Compression, ENVELOPE_BYTES, Metadata, Status, Wire};
 
 use super::fields;
@@ -220,13 +220,14 @@ impl Connection {
         self.guard.earn(2);
         let room = (frame_bytes_max - prefix).min(self.send_window.min(self.peer.window_bytes) as usize);
         match request.message {
-            Some(message) if is_one_envelope(&message, room) => {
+            Some(mut message) if is_one_envelope(&message, room) => {
                 let len = message.len() - ENVELOPE_BYTES;
                 let compressed = if message[0] & 1 != 0 { flag::COMPRESSED } else { 0 };
                 let out = self.out.buffer();
                 frame::put_head(out, kind::CALL | fields | last | compressed, number, prefix + len);
                 out.extend_from_slice(&self.scratch);
-                self.out.put_payload(message.slice(ENVELOPE_BYTES..));
+                message.advance(ENVELOPE_BYTES);
+                self.out.put_payload(message);
                 self.send_window -= len as u32;
                 if let Some(stream) = self.streams.get_mut(key) {
                     stream.send_window -= len as u32;
@@ -340,7 +341,7 @@ impl Connection {
     }
 
     /// Server: ends a call with its one message.
-    pub fn respond(&mut self, key: CallKey, leading: &Metadata, message: Bytes, trailing: &Metadata) {
+    pub fn respond(&mut self, key: CallKey, leading: &Metadata, mut message: Bytes, trailing: &Metadata) {
         let direct = self.may_write();
         let frame_bytes_max = self.frame_bytes_max();
         let Some(stream) = self.streams.get_mut(key).filter(|stream| stream.state == State::Open) else { return };
@@ -375,7 +376,8 @@ impl Connection {
                 let buffer = self.out.buffer();
                 frame::put_head(buffer, first, stream.number, out.len() + len);
                 buffer.extend_from_slice(out);
-                self.out.put_payload(message.slice(ENVELOPE_BYTES..));
+                message.advance(ENVELOPE_BYTES);
+                self.out.put_payload(message);
                 self.send_window -= len as u32;
                 return self.ended(key);
             }

@@ -46,9 +46,9 @@ impl Connection {
         }
         if direct && stream.queue.is_empty() {
             while self.out.len() < direct_bytes_max {
-                match write_part(&mut self.out, &mut self.send_window, stream, frame_bytes_max, &mut data, last) {
+                match write_turn(&mut self.out, &mut self.send_window, stream, frame_bytes_max, &mut data, last) {
                     None => break,
-                    Some(_) => self.guard.earn(2),
+                    Some(turn) => self.guard.earn(2 * turn.frames),
                 }
                 if data.is_empty() {
                     if last {
@@ -87,7 +87,7 @@ impl Connection {
         }
     }
 
-    /// One frame of one stream. Returns the bytes that have left its queue.
+    /// What one stream may send before the next has its turn. Returns the bytes that have left its queue.
     fn take_turn(&mut self, key: CallKey) -> usize {
         let frame_bytes_max = self.frame_bytes_max();
         let low = self.limits().queue_low_bytes;
@@ -103,19 +103,19 @@ impl Connection {
             }
             Some(Queued::Messages { mut data, last }) => {
                 let written =
-                    write_part(&mut self.out, &mut self.send_window, stream, frame_bytes_max, &mut data, last);
+                    write_turn(&mut self.out, &mut self.send_window, stream, frame_bytes_max, &mut data, last);
                 if data.is_empty() {
                     ended = last;
                 } else {
                     stream.queue.push_front(Queued::Messages { data, last });
                 }
-                if let Some(bytes) = written {
-                    sent = bytes;
-                    stream.queued_bytes -= bytes;
-                    self.queued_bytes -= bytes;
+                if let Some(turn) = written {
+                    sent = turn.bytes;
+                    stream.queued_bytes -= sent;
+                    self.queued_bytes -= sent;
                     // A crumb that a tiny window forced out earns the peer nothing.
-                    if ended || bytes >= EARNING_BYTES {
-                        self.guard.earn(2);
+                    if ended || sent >= EARNING_BYTES {
+                        self.guard.earn(2 * turn.frames);
                     }
                     if stream.above_high && stream.queued_bytes <= low {
                         stream.above_high = false;
@@ -204,6 +204,73 @@ pub(super) fn write_window(out: &mut Transmit, number: u32, bytes: u32) {
     let out = out.buffer();
     frame::put_head(out, kind::WINDOW, number, frame::varint_size(bytes.into()));
     frame::put_varint(out, bytes.into());
+}
+
+/// What went in one turn: bytes of the queue, envelopes included, in so many frames.
+struct Turn {
+    bytes: usize,
+    frames: u32,
+}
+
+/// Writes what comes first in `data`: several small messages that are no longer than a frame together, or a frame. `None`:
+/// the windows allow nothing.
+#[inline]
+fn write_turn(
+    out: &mut Transmit,
+    send_window: &mut u32,
+    stream: &mut Stream,
+    frame_bytes_max: usize,
+    data: &mut Bytes,
+    last: bool,
+) -> Option<Turn> {
+    match write_small(out, send_window, stream, frame_bytes_max, data, last) {
+        Turn { frames: 0, .. } => {
+            let bytes = write_part(out, send_window, stream, frame_bytes_max, data, last)?;
+            Some(Turn { bytes, frames: 1 })
+        }
+        turn => Some(turn),
+    }
+}
+
+/// Writes whole messages that are worth a copy, as long as they are no longer than `bytes_max` together.
+fn write_small(
+    out: &mut Transmit,
+    send_window: &mut u32,
+    stream: &mut Stream,
+    bytes_max: usize,
+    data: &mut Bytes,
+    last: bool,
+) -> Turn {
+    let mut turn = Turn { bytes: 0, frames: 0 };
+    if stream.sending.is_some() {
+        return turn;
+    }
+    let window = stream.send_window.min(*send_window);
+    let mut spent = 0;
+    let buffer = out.buffer();
+    let mut rest = &data[..];
+    while turn.bytes < bytes_max
+        && let Some((&[flags, a, b, c, d], behind)) = rest.split_first_chunk::<ENVELOPE_BYTES>()
+    {
+        let len = u32::from_be_bytes([a, b, c, d]);
+        if len as usize >= COPIED_BYTES_MAX || len > window - spent {
+            break;
+        }
+        let Some((message, behind)) = behind.split_at_checked(len as usize) else { break };
+        let mut first = kind::MESSAGE;
+        first |= if flags & 1 != 0 { flag::COMPRESSED } else { 0 };
+        first |= if last && behind.is_empty() { flag::LAST } else { 0 };
+        frame::put_head(buffer, first, stream.number, message.len());
+        buffer.extend_from_slice(message);
+        spent += len;
+        turn.bytes += ENVELOPE_BYTES + message.len();
+        turn.frames += 1;
+        rest = behind;
+    }
+    data.advance(turn.bytes);
+    stream.send_window -= spent;
+    *send_window -= spent;
+    turn
 }
 
 /// Writes one frame with what comes first in `data`. `None`: the windows allow nothing. Else so many bytes of `data` have
