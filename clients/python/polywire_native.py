@@ -1096,11 +1096,12 @@ class _Connection:
     def _on_hello(self, frame: Frame) -> None:
         if self._hello is not None or frame.stream:
             raise Violation("a second HELLO, or one on a stream")
-        # The name, and what later versions say, need not be numbers.
-        says = {tag: decode_number(value) for tag, value in decode_fields(frame.payload) if tag < HelloTag.NAME}
-        version = says.get(HelloTag.VERSION, VERSION)
+        fields = dict(decode_fields(frame.payload))
+        version = decode_number(fields[HelloTag.VERSION]) if HelloTag.VERSION in fields else VERSION
         if version != VERSION:
             raise Violation(f"it speaks version {version}, we speak {VERSION}")
+        # The name, and fields that are not known, need not be numbers.
+        says = {tag: decode_number(value) for tag, value in fields.items() if tag < HelloTag.NAME}
         self._hello = says
         before = dict(self._says)
         for tag, least in DEFAULT_HELLO.items():

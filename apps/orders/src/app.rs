@@ -121,7 +121,8 @@ impl App {
         Ok(Self { database, shop, stockroom, feed, counters, ready, tasks })
     }
 
-    /// Adds the services to a server, with health and reflection, around all of them a log of calls, and beside them the page.
+    /// Adds the services to a server, with health and reflection, around all of them a log of calls, and beside them the page and
+    /// what is counted.
     ///
     /// Both services are `SERVING` as long as the database answers. That Stock is out of reach does not make Orders unhealthy:
     /// most of what it does goes on without.
@@ -137,7 +138,9 @@ impl App {
         let mut ready = self.ready.subscribe();
         set_health(&reporter, &names, *ready.borrow_and_update());
         tokio::spawn(report(ready, reporter, names));
-        page::mount(server.add(health).with_reflection().with_openapi())
+        let counters = Arc::clone(&self.counters);
+        let server = server.add(health).with_reflection().with_openapi();
+        page::mount(server.with_metrics(move || counters.expose()))
     }
 
     /// Ends the streams that would never end by themselves, so that a server can drain.

@@ -125,7 +125,7 @@ fn machines_get_json_and_no_welcome() {
 }
 
 #[test]
-fn the_page_is_at_the_root_and_is_sent_once() {
+fn the_page_is_at_the_root_and_is_sent_once_and_the_counts_are_beside_it() {
     let directory = tempfile::tempdir().unwrap();
     let program = Program::start(directory.path(), &["--listen", "127.0.0.1:0", "--ephemeral"]);
     let ask = |path: &str, more: &str| {
@@ -142,6 +142,10 @@ fn the_page_is_at_the_root_and_is_sent_once() {
         assert!(page.contains(&path[1..]), "{page}");
         let file = ask(path, "");
         assert!(file.starts_with("HTTP/1.1 200 ") && file.contains(content_type), "{path}");
+    }
+    let metrics = ask("/metrics", "");
+    for name in ["polywire_calls_started_total{wire=", "orders_created_total"] {
+        assert!(metrics.contains(name), "{metrics}");
     }
     let tag = page.lines().find(|line| line.starts_with("etag: ")).unwrap();
     let again = ask("/", &format!("if-none-match: {}\r\n", &tag["etag: ".len()..]));

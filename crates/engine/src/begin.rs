@@ -15,10 +15,7 @@ use crate::{
         ConnectionError, PeerMisbehaved, Reason, Role, StreamEvent, StreamKey, TimedOut,
         detect::{self, Detected},
         http1,
-        websocket::{
-            Begin, Subprotocol,
-            handshake::{Policy, Request},
-        },
+        websocket::{Begin, Subprotocol, handshake::Request},
     },
 };
 
@@ -229,7 +226,7 @@ impl Upgrading {
         }
         let leftover = self.wire.take_upgraded()?;
         let subprotocol = Some(Subprotocol::Native);
-        Some(Begin { leftover, subprotocol, policy: Policy::default(), authority: String::new() })
+        Some(Begin { leftover, subprotocol, ..Begin::default() })
     }
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {

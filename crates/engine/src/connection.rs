@@ -59,6 +59,8 @@ pub struct ConfigParts {
     pub cors: CorsPolicy,
     /// Who may open a WebSocket.
     pub websocket: Policy,
+    /// Says the date, for answers over HTTP/1.1: the engine itself has no clock.
+    pub date: Option<http1::Date>,
 }
 
 impl Config {
@@ -198,7 +200,8 @@ pub enum Event {
         /// The request has no body.
         last: bool,
     },
-    /// Server: a stream goes on as a WebSocket (RFC 8441). Its bytes come as messages and go out by [`Connection::send`].
+    /// Server: a stream is to go on as a WebSocket (RFC 8441). [`Connection::start`] agrees; [`Connection::finish`] instead of it
+    /// refuses with 503. Its bytes come as messages and go out by [`Connection::send`].
     Tunnel {
         /// Which stream.
         key: CallKey,
@@ -231,6 +234,8 @@ pub struct Connection {
     config: Arc<Config>,
     seed: u64,
     kind: Kind,
+    /// Server: the transport is a private one.
+    secure: bool,
     /// What was asked for last, for the machine that takes the place of this one.
     ending: Option<Ending>,
 }
@@ -315,7 +320,13 @@ impl Kind {
     fn served(beginning: Beginning, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let (role, limits) = (Role::Server, config.shared_limits());
         let wire = match beginning {
-            Beginning::Http1 => HttpWire::Http1(Box::new(http1::Connection::new(role, limits, now, seed))),
+            Beginning::Http1 => {
+                let mut wire = http1::Connection::new(role, limits, now, seed);
+                if let Some(date) = config.parts.date {
+                    wire.set_date(date);
+                }
+                HttpWire::Http1(Box::new(wire))
+            }
             Beginning::Http2 => HttpWire::Http2(http2::Connection::new(role, limits, now, seed)),
             Beginning::Native => {
                 return Self::Native(Box::new(native::Connection::new(role, config, now, seed)));
@@ -333,6 +344,7 @@ impl Connection {
             config: Arc::clone(config),
             seed,
             kind: Kind::Http(Box::new(Http::new(wire, config, now))),
+            secure: false,
             ending: None,
         }
     }
@@ -344,7 +356,7 @@ impl Connection {
             Some(beginning) => Kind::served(beginning, config, now, seed),
             None => Kind::Detecting(Box::new(Detecting::new(config, now))),
         };
-        Self { config: Arc::clone(config), seed, kind, ending: None }
+        Self { config: Arc::clone(config), seed, kind, secure: false, ending: None }
     }
 
     /// Client: a connection that speaks a wire. For a WebSocket the seed must be hard to guess: the masks follow from it.
@@ -362,13 +374,19 @@ impl Connection {
                 Kind::Upgrading(Box::new(Upgrading::new(request, limits, now, seed)))
             }
         };
-        Self { config: Arc::clone(config), seed, kind, ending: None }
+        Self { config: Arc::clone(config), seed, kind, secure: false, ending: None }
     }
 
     /// Server: a WebSocket behind its handshake, on a transport of its own.
     pub fn websocket(begin: Begin, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
         let websocket = websocket::Connection::new(Role::Server, config, begin, now, seed);
-        Self { config: Arc::clone(config), seed, kind: Kind::WebSocket(Box::new(websocket)), ending: None }
+        Self {
+            config: Arc::clone(config),
+            seed,
+            kind: Kind::WebSocket(Box::new(websocket)),
+            secure: false,
+            ending: None,
+        }
     }
 
     /// Server: one request that came by a connection of somebody else's. Its body is handed in by
@@ -377,7 +395,7 @@ impl Connection {
     pub fn single(headers: Headers, end: bool, wire: Wire, config: &Arc<Config>, now: Instant) -> Self {
         let single = single::Connection::new(headers, end, wire, config.shared_limits());
         let http = Http::new(HttpWire::Single(Box::new(single)), config, now);
-        Self { config: Arc::clone(config), seed: 0, kind: Kind::Http(Box::new(http)), ending: None }
+        Self { config: Arc::clone(config), seed: 0, kind: Kind::Http(Box::new(http)), secure: false, ending: None }
     }
 
     /// A [`single`](Self::single) request: its body is complete.
@@ -400,11 +418,22 @@ impl Connection {
         }
     }
 
+    /// Server: the transport is a private one (TLS): what does not say its scheme is `https`. To be said before any bytes.
+    pub fn set_secure(&mut self) {
+        self.secure = true;
+        if let Kind::Http(http) = &mut self.kind {
+            http.set_secure();
+        }
+    }
+
     /// What the first bytes have said.
     fn detected(&mut self, now: Instant) {
         let Kind::Detecting(detecting) = &mut self.kind else { return };
         let Some((beginning, bytes)) = detecting.take() else { return };
         self.kind = Kind::served(beginning, &self.config, now, self.seed);
+        if self.secure {
+            self.set_secure();
+        }
         self.handle_bytes(now, bytes);
     }
 
@@ -464,7 +493,7 @@ impl Connection {
         }
     }
 
-    /// Server: sends the leading metadata, unless headers have gone out already.
+    /// Server: sends the leading metadata, unless headers have gone out already. Agrees to a [`Event::Tunnel`].
     pub fn start(&mut self, key: CallKey, leading: &Metadata) {
         calls!(self, it => it.start(key, leading));
     }

@@ -44,6 +44,41 @@ fn an_answer_that_is_there_as_a_whole_has_a_length() {
 }
 
 #[test]
+fn an_answer_has_one_date_where_there_is_a_clock() {
+    let mut raw = Raw::server();
+    raw.connection.set_date(|| *b"Sun, 06 Nov 1994 08:49:37 GMT");
+    raw.say(GET);
+    raw.respond("hello");
+    let date = "date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    assert_eq!(
+        raw.text(),
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n{date}content-length: 5\r\n\r\nhello")
+    );
+    // Who knows better is not contradicted.
+    raw.say(GET);
+    let own = headers(&[("date", "Mon, 07 Nov 1994 00:00:00 GMT")]);
+    assert!(raw.connection.send_headers(raw.key(), &response(), Some(&own), true));
+    raw.drain();
+    let text = raw.text();
+    assert!(text.contains("date: Mon, ") && !text.contains(date), "{text}");
+    // Nor does what is refused go without.
+    raw.say("GET /\r\n\r\n");
+    let text = raw.text();
+    assert!(text.starts_with("HTTP/1.1 400 ") && text.contains(date), "{text}");
+}
+
+#[test]
+fn a_request_on_a_private_transport_is_https_unless_it_says_more() {
+    let mut raw = Raw::server();
+    raw.connection.set_secure();
+    for (request, scheme) in [(GET, "https"), ("GET http://orders/ HTTP/1.1\r\nhost: orders\r\n\r\n", "http")] {
+        raw.say(request);
+        assert_eq!(raw.headers().1.find(":scheme"), Some(scheme.as_bytes()));
+        raw.respond("");
+    }
+}
+
+#[test]
 fn an_answer_that_comes_in_pieces_is_chunked() {
     let mut raw = Raw::server();
     raw.say(GET);

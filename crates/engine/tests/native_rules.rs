@@ -66,6 +66,24 @@ fn hello_comes_first_and_once() {
 }
 
 #[test]
+fn a_peer_of_another_version_is_told_both_behind_a_hello() {
+    for role in [Role::Server, Role::Client] {
+        let mut raw = Raw::fresh(role, Limits::default());
+        if role == Role::Server {
+            raw.say(&PREFACE);
+        }
+        raw.frame(HELLO, 0, &[1, 1, 7]);
+        assert_eq!(raw.side.misbehaved(), Some(NativeRule::VersionUnknown));
+        let written = raw.written();
+        let frames = Frame::all(written.strip_prefix(&PREFACE[..]).unwrap_or(&written));
+        let [hello, goaway] = &frames[..] else { panic!("{frames:?}") };
+        assert_eq!((hello.kind(), goaway.kind(), goaway.payload[0]), (HELLO, GOAWAY, 1));
+        let words = String::from_utf8_lossy(&goaway.payload[1..]);
+        assert!(words.contains("version 7") && words.contains("version 1"), "{words}");
+    }
+}
+
+#[test]
 fn heads_have_their_bounds() {
     for head in [&[MESSAGE, 0x80, 0x80, 0x80, 0x80][..], &[MESSAGE, 1, 0x80, 0x80, 0x80]] {
         let mut raw = Raw::server(Limits::default());

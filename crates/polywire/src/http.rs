@@ -47,6 +47,11 @@ impl Request {
         self.field(":path").split_once('?').map_or("", |(_, query)| query)
     }
 
+    /// `https` under TLS, else `http`. HTTP/2, and a whole URI in the request line, say it themselves.
+    pub fn scheme(&self) -> &str {
+        self.field(":scheme")
+    }
+
     /// The host that was meant.
     pub fn authority(&self) -> &str {
         self.field(":authority")

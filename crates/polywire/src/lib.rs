@@ -13,6 +13,7 @@ mod client;
 pub mod codegen;
 pub mod compression;
 mod context;
+mod date;
 mod driver;
 pub mod error_details;
 pub mod health;

@@ -117,6 +117,25 @@ async fn what_tls_has_agreed_on_is_what_is_spoken() {
 }
 
 #[tokio::test]
+async fn a_request_under_tls_is_https_whether_alpn_or_its_bytes_tell_what_it_is() {
+    async fn scheme(request: polywire::http::Request) -> polywire::http::Response {
+        polywire::http::Response::text(request.scheme().to_owned())
+    }
+    let authority = Authority::new();
+    let server = Server::new().route("/", scheme).tls(ServerTls::new(authority.source("localhost")));
+    let (_server, address) = on_tcp(server).await;
+    for offered in [&["http/1.1"][..], &[]] {
+        let client = ClientTls::new(authority.roots.clone()).alpn(offered.iter().copied()).build().unwrap();
+        let transport = TcpStream::connect(&address).await.unwrap();
+        let mut transport = client.connect("localhost", transport).await.unwrap();
+        transport.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        transport.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.ends_with("\r\n\r\nhttps"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn tls_agrees_on_no_wire_that_is_switched_off() {
     let authority = Authority::new();
     let server = Server::new().without_wire(Wire::Native).without_wire(Wire::Http2);

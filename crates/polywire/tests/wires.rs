@@ -35,6 +35,44 @@ async fn every_wire_reaches_the_same_handler_and_is_counted() {
 }
 
 #[tokio::test]
+async fn what_is_counted_can_be_read_by_prometheus() {
+    let server = Server::new().add(EchoServer::new(Echoer)).with_metrics(|| "cups_total 3\n".to_owned());
+    let bound = server.bind("127.0.0.1:0").await.unwrap();
+    let (address, handle) = (bound.address().unwrap(), bound.handle());
+    tokio::spawn(bound.serve());
+    for (scheme, ..) in WIRES {
+        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
+        echo.unary(EchoRequest::default()).await.unwrap();
+    }
+    shared::until(|| handle.connections_open() == 0).await;
+    let mut transport = TcpStream::connect(address).await.unwrap();
+    transport.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    transport.read_to_string(&mut answer).await.unwrap();
+    let (head, text) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for line in [
+        "# TYPE polywire_calls_started_total counter",
+        r#"polywire_calls_started_total{wire="http/1.1",protocol="connect"} 1"#,
+        r#"polywire_calls_started_total{wire="http/2",protocol="grpc"} 1"#,
+        r#"polywire_calls_started_total{wire="http/2",protocol="rest"} 0"#,
+        r#"polywire_calls_started_total{wire="native",protocol="native"} 1"#,
+        r#"polywire_calls_started_total{wire="websocket",protocol="native"} 1"#,
+        "polywire_http_requests_total 1",
+        "polywire_calls_open 1",
+        "polywire_connections_accepted_total 8",
+        "polywire_connections_open 1",
+        "cups_total 3",
+    ] {
+        assert!(text.lines().any(|other| other == line), "{line} is missing in\n{text}");
+    }
+    // Each metric once, with its help and type before it.
+    let names: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
+    assert_eq!(names.iter().collect::<std::collections::BTreeSet<_>>().len(), names.len());
+    assert!(handle.metrics().contains("polywire_calls_open 0\n"), "the request is over");
+}
+
+#[tokio::test]
 async fn what_is_switched_off_is_refused_and_the_rest_goes_on() {
     let server = Server::new()
         .add(EchoServer::new(Echoer))
@@ -113,7 +151,7 @@ async fn ordinary_requests_are_answered_beside_the_services() {
     let address = bound.address().unwrap();
     tokio::spawn(bound.serve());
     for (request, says) in [
-        ("GET /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "\r\n\r\nGET\n"][..]),
+        ("GET /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "\r\ndate: ", " GMT\r\n", "\r\n\r\nGET\n"][..]),
         ("HEAD /up HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 200", "content-length: 5"]),
         ("GET /down HTTP/1.1\r\nhost: x\r\n\r\n", &["HTTP/1.1 404"]),
         (

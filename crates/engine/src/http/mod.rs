@@ -144,6 +144,10 @@ impl Http {
         }
     }
 
+    pub(crate) fn set_secure(&mut self) {
+        self.wire.set_secure();
+    }
+
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
         self.now = now;
         self.wire.handle_bytes(now, bytes);
@@ -242,7 +246,7 @@ impl Http {
         self.begins.as_ref()?;
         let leftover = self.wire.take_upgraded()?;
         let begin = self.begins.take()?;
-        Some(Begin { leftover, ..*begin })
+        Some(Begin { leftover, ids_after: self.wire.id_highest(), ..*begin })
     }
 
     fn translate(&mut self, event: StreamEvent) -> Option<Event> {

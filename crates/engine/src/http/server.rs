@@ -135,15 +135,15 @@ impl Http {
             subprotocol: accepted.subprotocol,
             policy: self.config.websocket().clone(),
             authority: accepted.authority,
+            ids_after: 0,
         };
         if self.wire.name() == Wire::Http1 {
             self.wire.upgrade(key, &nothing, &accepted.headers);
             self.begins = Some(Box::new(begin));
             return None;
         }
-        self.wire.send_headers(key, &nothing, Some(&accepted.headers), false);
         let mut call = CallState::new(key, Form::Tunnel, Body::Raw, None);
-        call.phase = Phase::Answering;
+        call.rare = Some(Box::new(Rare { answer: Some((accepted.headers, Bytes::new())), ..Rare::default() }));
         call.peer_ended = end;
         self.insert(key, call);
         if end {
@@ -258,6 +258,10 @@ impl Http {
         match (call.form, &mut call.rest) {
             // Everything about it is said at once, when it ends.
             (Form::ConnectUnary, _) => return,
+            (Form::Tunnel, _) => {
+                let accepted = call.rare.take().and_then(|rare| rare.answer);
+                return accepted.into_iter().for_each(|(headers, _)| self.send_block(key, &headers, false));
+            }
             (Form::Rest, Some(rest)) => {
                 let output = rest.answer.leading(leading);
                 return self.write_rest(key, output, false);
@@ -356,9 +360,14 @@ impl Http {
                 self.send_head(key, templates.nothing(), Some(&head), false);
                 self.wire.send_data(key, body, true);
             }
-            Form::Plain | Form::Rest => {
+            Form::Tunnel if !before_head => self.wire.send_data(key, Bytes::new(), true),
+            Form::Plain | Form::Rest | Form::Tunnel => {
                 let mut head = Headers::new();
-                let http_status = if status.code() == Code::ResourceExhausted { "413" } else { "500" };
+                let http_status = match (call.form, status.code()) {
+                    (Form::Tunnel, _) => "503",
+                    (_, Code::ResourceExhausted) => "413",
+                    _ => "500",
+                };
                 let text = Bytes::from(format!("{}\n", status.message()));
                 head.push(b":status", http_status);
                 head.push(b"content-type", b"text/plain; charset=utf-8");
@@ -368,7 +377,6 @@ impl Http {
                     self.wire.send_data(key, text, true);
                 }
             }
-            Form::Tunnel => self.wire.send_data(key, Bytes::new(), true),
         }
     }
 

@@ -129,6 +129,21 @@ impl HttpWire {
         }
     }
 
+    /// Server, HTTP/1.1: the transport is a private one.
+    pub(crate) fn set_secure(&mut self) {
+        if let Self::Http1(wire) = self {
+            wire.set_secure();
+        }
+    }
+
+    /// HTTP/1.1: no stream has had a higher id.
+    pub(crate) fn id_highest(&self) -> u32 {
+        match self {
+            Self::Http1(wire) => wire.id_highest(),
+            Self::Http2(_) | Self::Single(_) => 0,
+        }
+    }
+
     /// A request by itself: its body is complete.
     pub(crate) fn handle_end(&mut self) {
         if let Self::Single(wire) = self {

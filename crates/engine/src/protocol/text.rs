@@ -60,7 +60,7 @@ pub(crate) struct TextCalls {
     free: Vec<u32>,
     /// Those that may be once the events about them have been taken.
     freed: Vec<u32>,
-    /// How many calls there have been.
+    /// The id of the latest call.
     generation: u32,
     calls_open: usize,
     /// Calls that ended while the client could still send: what it had under way is passed over.
@@ -153,7 +153,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 const EXAMPLE: &str = r#"a call looks like {"call":"package.Service/Method","id":1,"message":{}}"#;
 
 impl TextCalls {
-    pub(crate) fn new(limits: &Arc<Limits>, authority: String, now: Instant) -> Self {
+    pub(crate) fn new(limits: &Arc<Limits>, authority: String, ids_after: u32, now: Instant) -> Self {
         Self {
             limits: Arc::clone(limits),
             authority,
@@ -162,7 +162,7 @@ impl TextCalls {
             ids: BTreeMap::new(),
             free: Vec::new(),
             freed: Vec::new(),
-            generation: 0,
+            generation: ids_after,
             calls_open: 0,
             ended: VecDeque::new(),
             events: VecDeque::new(),

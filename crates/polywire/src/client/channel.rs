@@ -44,6 +44,9 @@ use crate::{
 ///
 /// Nothing is connected before the first call. When a connection breaks, the next call makes a new one, after a growing wait
 /// when that fails. When the server's limit of concurrent calls is reached, another connection is opened by itself.
+///
+/// A call that the server says it has not looked at (it was going away, or had no room) is made once more by itself, if the
+/// client sends a single request; requests that are streamed are not kept for that. Nothing else is repeated.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,

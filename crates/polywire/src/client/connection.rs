@@ -41,6 +41,8 @@ pub(crate) struct StartCall {
     pub(crate) ended: Option<EndSender>,
     /// Set while the call waits for a connection and has a deadline.
     pub(crate) expiry: Option<Expiry>,
+    /// It has been on a connection before, where the server did not look at it.
+    pub(crate) is_repeated: bool,
 }
 
 /// Watches the deadline of a call that waits; stops when it is dropped.
@@ -67,9 +69,10 @@ impl StartCall {
     pub(crate) fn expire_while_waiting(&mut self) {
         let Some(deadline) = self.deadline else { return };
         let (incoming, link) = (Arc::downgrade(&self.incoming), Arc::clone(&self.link));
+        let is_repeated = self.is_repeated;
         let watch = tokio::spawn(async move {
             tokio::time::sleep_until(deadline.into()).await;
-            if link.0.get().is_none()
+            if link.place(is_repeated).get().is_none()
                 && let Some(incoming) = incoming.upgrade()
             {
                 let status = Status::deadline_exceeded("the deadline passed while the call waited for a connection");
@@ -92,7 +95,11 @@ pub(crate) enum Command {
 
 /// The way from the queues of a call to its connection, once it has one.
 #[derive(Default)]
-pub(crate) struct CallLink(OnceLock<(Arc<Inbox<Command>>, CallKey)>);
+pub(crate) struct CallLink {
+    first: OnceLock<(Arc<Inbox<Command>>, CallKey)>,
+    /// Where it went when the server had not looked at it.
+    second: OnceLock<(Arc<Inbox<Command>>, CallKey)>,
+}
 
 impl Wake for CallLink {
     fn wake(self: Arc<Self>) {
@@ -100,7 +107,7 @@ impl Wake for CallLink {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if let Some((inbox, key)) = self.0.get() {
+        if let Some((inbox, key)) = self.second.get().or_else(|| self.first.get()) {
             let _ = inbox.push(Command::Look(*key));
         }
     }
@@ -109,6 +116,10 @@ impl Wake for CallLink {
 impl CallLink {
     pub(crate) fn waker(self: &Arc<Self>) -> Waker {
         Waker::from(Arc::clone(self))
+    }
+
+    fn place(&self, is_repeated: bool) -> &OnceLock<(Arc<Inbox<Command>>, CallKey)> {
+        if is_repeated { &self.second } else { &self.first }
     }
 }
 
@@ -161,6 +172,8 @@ struct Slot {
     outgoing: Option<Arc<OutgoingQueue>>,
     ended: Option<EndSender>,
     half_closed: bool,
+    /// What it takes to make the call once more, as long as that may come to it.
+    again: Option<Box<StartCall>>,
 }
 
 impl ClientCalls {
@@ -218,13 +231,16 @@ impl ClientCalls {
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
         }
-        let _ = start.link.0.set((Arc::clone(&self.link.inbox), key));
+        let _ = start.link.place(start.is_repeated).set((Arc::clone(&self.link.inbox), key));
+        start.expiry = None;
         self.slots[index] = Some(Slot {
             key,
             incoming: Arc::clone(&start.incoming),
             outgoing: start.outgoing.take(),
             ended: start.ended.take(),
             half_closed: last,
+            // A stream of requests is not kept.
+            again: (last && !start.is_repeated).then_some(start),
         });
         // What happened before the link was there woke nobody.
         self.look(connection, key);
@@ -256,6 +272,20 @@ impl ClientCalls {
         }
     }
 
+    /// The server has not looked at the call: it is made once more, at once, wherever there is room ("transparent retry", gRFC
+    /// A6). False: it cannot be.
+    fn repeat(&mut self, key: CallKey) -> bool {
+        let Some(slot) = find(&mut self.slots, key) else { return false };
+        let Some(channel) = self.channel.upgrade() else { return false };
+        let Some(mut start) = slot.again.take().filter(|start| !start.is_over()) else { return false };
+        start.is_repeated = true;
+        start.ended = slot.ended.take();
+        self.slots[key.index()] = None;
+        self.leave();
+        channel.start(*start);
+        true
+    }
+
     fn ended(&mut self, key: CallKey, result: Result<(), Status>, trailing: Metadata) {
         if find(&mut self.slots, key).is_none() {
             return;
@@ -282,15 +312,21 @@ impl Calls for ClientCalls {
         match event {
             Event::Headers { key, head } => {
                 if let Some(slot) = find(&mut self.slots, key) {
+                    slot.again = None;
                     slot.incoming.set_leading(head.metadata);
                 }
             }
             Event::Message { key, message, .. } => {
                 if let Some(slot) = find(&mut self.slots, key) {
+                    slot.again = None;
                     slot.incoming.push(message);
                 }
             }
-            Event::Ended { key, status, trailing, .. } => self.ended(key, status.into_result(), trailing),
+            Event::Ended { key, status, trailing, unprocessed } => {
+                if !(unprocessed && self.repeat(key)) {
+                    self.ended(key, status.into_result(), trailing);
+                }
+            }
             Event::Writable { key } => self.look(connection, key),
             Event::Openable => {
                 self.link.capacity.store(connection.calls_peer_max() as usize, Ordering::Relaxed);

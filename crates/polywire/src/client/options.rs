@@ -92,6 +92,7 @@ pub(crate) fn start(
         wait_for_ready: options.wait_for_ready.unwrap_or(inner.options.wait_for_ready),
         ended: None,
         expiry: None,
+        is_repeated: false,
     };
     match gone {
         None => inner.start(start),

@@ -65,6 +65,8 @@ pub(crate) struct ServerCalls {
 
 struct Slot {
     key: CallKey,
+    /// It counts as a call in progress. A WebSocket in a stream does not: the calls inside do.
+    is_call: bool,
     state: State,
 }
 
@@ -205,16 +207,17 @@ impl ServerCalls {
     }
 
     /// A stream goes on as a WebSocket, which is a connection of its own.
-    fn tunnel(&mut self, key: CallKey, begin: Begin) {
-        if !self.shared.counters.enter(self.shared.options.calls_max) {
-            let _ = self.inbox.push(Command::TunnelEnded(key));
-            return;
-        }
+    fn tunnel(&mut self, connection: &mut Connection, key: CallKey, begin: Begin) {
+        let Some(permit) = self.shared.permit_websocket() else {
+            let status = Status::unavailable("The server has as many connections as it takes.");
+            return refuse(connection, key, &status);
+        };
+        connection.start(key, &Metadata::new());
         let window = self.shared.config.limits().window_bytes as usize;
         let incoming = Arc::new(IncomingQueue::new(self.waker(key), RELEASE_BYTES_MIN.min(window / 4)));
         let outgoing = Arc::new(OutgoingQueue::new(self.waker(key)));
         let (ours, theirs) = tokio::io::duplex(tunnel::PIPE_BYTES);
-        self.shared.drive_websocket(theirs, begin, Arc::clone(&self.peer));
+        self.shared.drive_websocket(theirs, begin, Arc::clone(&self.peer), permit);
         let inbox = Arc::clone(&self.inbox);
         let (requests, responses) = (Arc::clone(&incoming), Arc::clone(&outgoing));
         let task = tokio::spawn(async move {
@@ -222,7 +225,8 @@ impl ServerCalls {
             let _ = inbox.push(Command::TunnelEnded(key));
         });
         let task = Some(task.abort_handle());
-        self.insert(key, State::Running { incoming: Some(incoming), outgoing: Some(outgoing), task });
+        let state = State::Running { incoming: Some(incoming), outgoing: Some(outgoing), task };
+        self.put(Slot { key, is_call: false, state });
     }
 
     fn tunnel_ended(&mut self, connection: &mut Connection, key: CallKey) {
@@ -245,6 +249,7 @@ impl ServerCalls {
             let (status, fields, body) = response.into_parts(request.method() == "HEAD");
             return connection.answer(key, status, &fields, body);
         }
+        self.shared.counters.note_http();
         self.insert(key, State::Http { headers: request.into_headers(), handler, task: None });
         if last {
             self.run_http(connection, key, Bytes::new());
@@ -394,16 +399,21 @@ impl ServerCalls {
     }
 
     fn insert(&mut self, key: CallKey, state: State) {
-        let index = key.index();
+        self.put(Slot { key, is_call: true, state });
+    }
+
+    fn put(&mut self, slot: Slot) {
+        let index = slot.key.index();
         if index >= self.slots.len() {
             self.slots.resize_with(index + 1, || None);
         }
-        self.slots[index] = Some(Slot { key, state });
+        self.slots[index] = Some(slot);
     }
 
     fn remove(&mut self, key: CallKey) -> Option<Slot> {
-        find(&mut self.slots, key)?;
-        self.shared.counters.leave();
+        if find(&mut self.slots, key)?.is_call {
+            self.shared.counters.leave();
+        }
         self.slots[key.index()].take()
     }
 
@@ -419,7 +429,7 @@ impl Calls for ServerCalls {
         match event {
             Event::Started { key, head, deadline, last } => self.started(connection, key, head, deadline, last),
             Event::Message { key, message, last } => self.message(connection, key, message, last),
-            Event::Tunnel { key, begin } => self.tunnel(key, *begin),
+            Event::Tunnel { key, begin } => self.tunnel(connection, key, *begin),
             Event::Request { key, headers, last } => self.requested(connection, key, headers, last),
             Event::HalfClosed { key } => self.half_closed(connection, key),
             Event::Cancelled { key, status } => self.stop(key, &status),
@@ -606,6 +616,8 @@ pub(crate) struct Counters {
     calls: std::sync::atomic::AtomicUsize,
     /// By wire, then by protocol.
     started_by: [[std::sync::atomic::AtomicU64; 6]; 5],
+    /// Ordinary HTTP requests.
+    http_requests: std::sync::atomic::AtomicU64,
 }
 
 impl Counters {
@@ -623,6 +635,15 @@ impl Counters {
         if let Some(count) = self.started_by.get(wire as usize).and_then(|by| by.get(protocol as usize)) {
             count.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// Counts an ordinary HTTP request.
+    fn note_http(&self) {
+        self.http_requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn http_requests(&self) -> u64 {
+        self.http_requests.load(Ordering::Relaxed)
     }
 
     pub(crate) fn calls_started_by(&self, wire: Wire, protocol: Protocol) -> u64 {

@@ -23,6 +23,7 @@ use tokio::{
 use super::{
     ListenAddress, ListenError, Options, Router,
     calls::{Command, Counters, ServerCalls},
+    metrics,
 };
 use crate::{
     driver::Driver,
@@ -61,10 +62,18 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     tls: Option<ServerHandshake>,
     connections: Mutex<HashMap<u64, Arc<Inbox<Command>>>>,
-    connections_accepted: AtomicU64,
+    pub(super) connections_accepted: AtomicU64,
     connection_permits: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
     connection_ended: Notify,
+}
+
+/// What protects a transport.
+#[derive(Clone, Copy)]
+enum Security {
+    None,
+    /// With what it has agreed on by ALPN.
+    Tls(Option<Beginning>),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
@@ -107,22 +116,41 @@ impl Shared {
     fn drive<T: Transport>(
         self: &Arc<Self>,
         transport: T,
-        agreed: Option<Beginning>,
+        security: Security,
         peer: Peer,
         permit: Option<OwnedSemaphorePermit>,
     ) {
         let now = tokio::time::Instant::now().into_std();
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
-        let connection = Connection::accept(agreed, &self.config, now, seed(id));
+        let agreed = match security {
+            Security::None => None,
+            Security::Tls(agreed) => agreed,
+        };
+        let mut connection = Connection::accept(agreed, &self.config, now, seed(id));
+        if let Security::Tls(_) = security {
+            connection.set_secure();
+        }
         self.drive_connection(transport, connection, id, Arc::new(peer), permit);
     }
 
+    /// Room for a WebSocket inside a stream of another connection. It is a connection like those that have a socket of their
+    /// own, but it cannot wait for room unseen.
+    pub(super) fn permit_websocket(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connection_permits).try_acquire_owned().ok()
+    }
+
     /// A WebSocket that came inside a stream of another connection.
-    pub(super) fn drive_websocket<T: Transport>(self: &Arc<Self>, transport: T, begin: Begin, peer: Arc<Peer>) {
+    pub(super) fn drive_websocket<T: Transport>(
+        self: &Arc<Self>,
+        transport: T,
+        begin: Begin,
+        peer: Arc<Peer>,
+        permit: OwnedSemaphorePermit,
+    ) {
         let now = tokio::time::Instant::now().into_std();
         let id = self.connections_accepted.fetch_add(1, Ordering::Relaxed);
         let connection = Connection::websocket(begin, &self.config, now, seed(id));
-        self.drive_connection(transport, connection, id, peer, None);
+        self.drive_connection(transport, connection, id, peer, Some(permit));
     }
 
     fn drive_connection<T: Transport>(
@@ -162,7 +190,7 @@ impl Shared {
         }
         let peer = Peer { address: Address::Tcp(address), identity: None };
         match &self.tls {
-            None => self.drive(stream, None, peer, Some(permit)),
+            None => self.drive(stream, Security::None, peer, Some(permit)),
             Some(_) => drop(tokio::spawn(Arc::clone(self).shake_hands(stream, address, peer, permit))),
         }
     }
@@ -179,7 +207,7 @@ impl Shared {
             Ok(Ok(stream)) => {
                 peer.identity = stream.identity().cloned();
                 let agreed = stream.alpn().and_then(Beginning::of_alpn);
-                self.drive(stream, agreed, peer, Some(permit));
+                self.drive(stream, Security::Tls(agreed), peer, Some(permit));
             }
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "a TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "a TLS handshake took too long"),
@@ -190,6 +218,10 @@ impl Shared {
         for inbox in self.lock().values() {
             let _ = inbox.push(command());
         }
+    }
+
+    pub(super) fn connections_open(&self) -> usize {
+        self.lock().len()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Inbox<Command>>>> {
@@ -323,7 +355,12 @@ impl ServerHandle {
 
     /// How many connections are open.
     pub fn connections_open(&self) -> usize {
-        self.shared.lock().len()
+        self.shared.connections_open()
+    }
+
+    /// All of it as [`Server::with_metrics`](crate::Server::with_metrics) serves it.
+    pub fn metrics(&self) -> String {
+        metrics::written(&self.shared)
     }
 
     /// How many connections have been accepted since the start.
@@ -335,7 +372,7 @@ impl ServerHandle {
         if *self.shared.phase.borrow() != Phase::Serving {
             return false;
         }
-        self.shared.drive(transport, None, Peer::default(), None);
+        self.shared.drive(transport, Security::None, Peer::default(), None);
         true
     }
 
@@ -378,7 +415,7 @@ async fn accept(shared: Arc<Shared>, listener: Listener) {
             }
             Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
                 let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                shared.drive(stream, None, peer, Some(permit));
+                shared.drive(stream, Security::None, peer, Some(permit));
             }),
         };
         if let Err(error) = accepted {

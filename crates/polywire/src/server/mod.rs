@@ -2,10 +2,17 @@
 
 mod calls;
 mod listener;
+mod metrics;
 mod router;
 mod tunnel;
 
-use std::{fmt, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use polywire_core::{AnyInterceptor, Compression, CompressionSet, Interceptor, Protocol, Service, Wire};
 use polywire_engine::{
@@ -23,7 +30,7 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
-    any, http,
+    any, date, http,
     message::undo,
     openapi, reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
@@ -43,6 +50,7 @@ pub struct Server {
     tls: Option<ServerTls>,
     reflection: bool,
     openapi: bool,
+    metrics: Option<metrics::More>,
 }
 
 /// What holds for every call of a server.
@@ -98,6 +106,7 @@ impl Server {
             tls: None,
             reflection: false,
             openapi: false,
+            metrics: None,
         }
     }
 
@@ -176,6 +185,22 @@ impl Server {
         self
     }
 
+    /// Serves what the server counts at `/metrics`, in the text form that Prometheus reads, and behind it what `more` gives at that
+    /// moment: the application's own (`String::new` if there is nothing). Anybody who reaches the server can read it; where that is
+    /// not wanted, [`ServerHandle::metrics`] gives the text to be served elsewhere.
+    ///
+    /// | metric | labels |
+    /// |---|---|
+    /// | `polywire_calls_started_total` | `wire`, `protocol` |
+    /// | `polywire_http_requests_total`, requests that are no calls | |
+    /// | `polywire_calls_open`, both | |
+    /// | `polywire_connections_accepted_total`, `polywire_connections_open` | |
+    #[must_use]
+    pub fn with_metrics(mut self, more: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.metrics = Some(Arc::new(more));
+        self
+    }
+
     /// Puts an interceptor around every call, inside those added before.
     #[must_use]
     pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
@@ -218,7 +243,8 @@ impl Server {
         self
     }
 
-    /// Sets how many connections there may be; one more waits until another ends. Default: 50,000.
+    /// Sets how many connections there may be; one more waits until another ends. A WebSocket in a stream of HTTP/2 is one too,
+    /// but is refused instead of waiting (503). Default: 50,000.
     #[must_use]
     pub fn connections_max(mut self, connections: usize) -> Self {
         self.options.connections_max = connections;
@@ -281,12 +307,18 @@ impl Server {
                 },
                 without_protocols: self.options.without_protocols.clone(),
                 without_wires: self.options.without_wires.clone(),
+                date: Some(date::now),
             },
         );
         let router = Router::new(self.services, &self.options.spawn_always);
         let tls = self.tls.map(|tls| tls.without_wires(&self.options.without_wires));
         let tls: Option<ServerHandshake> = tls.map(ServerTls::build).transpose().map_err(ListenError::Tls)?;
-        Ok(Bound::new(Arc::new(Shared::new(router, self.http, config, self.options, tls))))
+        Ok(Bound::new(Arc::new_cyclic(|server| {
+            if let Some(more) = self.metrics {
+                metrics::add_to(&mut self.http, Weak::clone(server), more);
+            }
+            Shared::new(router, self.http, config, self.options, tls)
+        })))
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Connection {
     pub(super) role: Role,
     pub(super) phase: Phase,
     pub(super) limits: Arc<Limits>,
+    /// Server: what requests are taken to be that do not say it.
+    pub(super) scheme: &'static str,
+    /// Server: what the time is.
+    pub(super) date: Option<Date>,
 
     // What comes in
     pub(super) input: Input,
@@ -52,6 +56,9 @@ pub struct Connection {
     pub(super) events: VecDeque<Event>,
     pub(super) timers: Timers,
 }
+
+/// Gives the time of day as the field `date` has it, always in 29 bytes: `Sun, 06 Nov 1994 08:49:37 GMT`.
+pub type Date = fn() -> [u8; 29];
 
 /// How far the connection is.
 #[derive(Copy, Clone, PartialEq, Eq, Debug)]
@@ -77,6 +84,8 @@ impl Connection {
             role,
             phase: Phase::Open,
             limits: Arc::clone(limits),
+            scheme: "http",
+            date: None,
             input: Input::default(),
             body: None,
             latest_request: None,
@@ -91,6 +100,16 @@ impl Connection {
             events: VecDeque::from([Event::Settled]),
             timers: Timers::new(role, limits, now, seed),
         }
+    }
+
+    /// Server: the transport is a private one (TLS), so requests that do not say their scheme are `https`.
+    pub fn set_secure(&mut self) {
+        self.scheme = "https";
+    }
+
+    /// Server: says the date in its answers (RFC 9110 §6.6.1). A machine has no clock of its own.
+    pub fn set_date(&mut self, date: Date) {
+        self.date = Some(date);
     }
 
     // Input
@@ -462,7 +481,7 @@ impl Connection {
     pub(super) fn refuse(&mut self, status: u16, text: &str, error: ConnectionError) {
         if self.role == Role::Server && self.unsay_head() {
             let head_only = self.exchange.as_ref().is_some_and(|exchange| exchange.head_only);
-            write_answer(self.out.buffer(), status, text, head_only);
+            write_answer(self.out.buffer(), status, text, head_only, self.date);
         }
         self.last_words(Some(error));
     }
@@ -529,6 +548,11 @@ impl Connection {
         let id = self.next_id;
         self.next_id += 2;
         StreamKey { index: 0, id: StreamId(id) }
+    }
+
+    /// No stream has had a higher id.
+    pub(crate) fn id_highest(&self) -> u32 {
+        self.next_id - 1
     }
 
     /// The exchange of a key, unless the key is stale.

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::connection::Date;
 use crate::wire::{ConnectionError, LimitExceeded, PeerMisbehaved};
 
 /// A rule that was broken: the status that answers it, and words for people. It always costs the connection, because
@@ -29,12 +30,12 @@ impl Fault {
 /// A short answer in text after which the connection closes.
 pub(in crate::wire) fn answer(status: u16, text: &str) -> Bytes {
     let mut bytes = Vec::with_capacity(160 + text.len());
-    write_answer(&mut bytes, status, text, false);
+    write_answer(&mut bytes, status, text, false, None);
     bytes.into()
 }
 
 /// Writes such an answer. `head_only`: the request was HEAD.
-pub(super) fn write_answer(out: &mut Vec<u8>, status: u16, text: &str, head_only: bool) {
+pub(super) fn write_answer(out: &mut Vec<u8>, status: u16, text: &str, head_only: bool, date: Option<Date>) {
     let mut line = [0; 3];
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(status_digits(status, &mut line));
@@ -42,10 +43,21 @@ pub(super) fn write_answer(out: &mut Vec<u8>, status: u16, text: &str, head_only
     out.extend_from_slice(reason_phrase(status).as_bytes());
     out.extend_from_slice(b"\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: ");
     out.extend_from_slice((text.len() + 1).to_string().as_bytes());
-    out.extend_from_slice(b"\r\nconnection: close\r\n\r\n");
+    out.extend_from_slice(b"\r\n");
+    write_date(out, date);
+    out.extend_from_slice(b"connection: close\r\n\r\n");
     if !head_only {
         out.extend_from_slice(text.as_bytes());
         out.push(b'\n');
+    }
+}
+
+/// The field `date`, where there is a clock.
+pub(super) fn write_date(out: &mut Vec<u8>, date: Option<Date>) {
+    if let Some(date) = date {
+        out.extend_from_slice(b"date: ");
+        out.extend_from_slice(&date());
+        out.extend_from_slice(b"\r\n");
     }
 }
 

@@ -75,7 +75,11 @@ pub(super) fn too_large(bytes: &[u8]) -> Fault {
 }
 
 /// Takes the head of a request apart; `bytes` is all of it.
-pub(super) fn parse_request(bytes: &[u8], list_bytes_max: usize) -> Result<(Headers, Request), Fault> {
+pub(super) fn parse_request(
+    bytes: &[u8],
+    scheme: &'static str,
+    list_bytes_max: usize,
+) -> Result<(Headers, Request), Fault> {
     let mut fields = [const { MaybeUninit::uninit() }; FIELDS_MAX];
     let mut parsed = httparse::Request::new(&mut []);
     match parsed.parse_with_uninit_headers(bytes, &mut fields) {
@@ -96,7 +100,7 @@ pub(super) fn parse_request(bytes: &[u8], list_bytes_max: usize) -> Result<(Head
     if host.is_none() && !is_old {
         return Err(Fault::bad("the request has no host"));
     }
-    let target = Target::read(method, target)?;
+    let target = Target::read(method, target, scheme)?;
     // RFC 9112 §3.2.2: a target with an authority overrules the host.
     let authority = target.authority.or(host).filter(|authority| !authority.is_empty());
 
@@ -250,7 +254,7 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn read(method: &str, target: &'a str) -> Result<Self, Fault> {
+    fn read(method: &str, target: &'a str, scheme: &'static str) -> Result<Self, Fault> {
         if method == "CONNECT" {
             return Err(Fault { status: 501, text: "this is no proxy: CONNECT is not served" });
         }
@@ -258,7 +262,7 @@ impl<'a> Target<'a> {
             return Err(Fault::bad("the request target has a byte that must be percent-encoded"));
         }
         if target.starts_with('/') || (target == "*" && method == "OPTIONS") {
-            return Ok(Target { scheme: "http", authority: None, path: target });
+            return Ok(Target { scheme, authority: None, path: target });
         }
         let (scheme, rest) = if let Some(rest) = strip_scheme(target, "http://") {
             ("http", rest)

@@ -41,6 +41,6 @@ mod receive;
 mod send;
 mod timers;
 
-pub use connection::Connection;
+pub use connection::{Connection, Date};
 pub(super) use fault::answer;
 pub(super) use fields::is_token_byte;

@@ -191,7 +191,7 @@ impl Connection {
         let (headers, request) = match latest {
             Some(latest) if latest.bytes == bytes => (Arc::clone(&latest.headers), latest.facts),
             _ => {
-                let (headers, request) = head::parse_request(&bytes, list_bytes_max)?;
+                let (headers, request) = head::parse_request(&bytes, self.scheme, list_bytes_max)?;
                 let headers = Arc::new(headers);
                 self.latest_request = Some(Latest::new(&bytes, &headers, request));
                 (headers, request)

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::exchange::{Exchange, Outgoing, Side};
-use super::fault::{reason_phrase, status_digits, write_answer};
+use super::fault::{reason_phrase, status_digits, write_answer, write_date};
 use super::fields::{decimal, is_hop_by_hop, is_token_byte};
 use crate::transmit::Transmit;
 use crate::wire::{Headers, Reason, Role, StreamEvent as Event, StreamKey};
@@ -80,6 +80,10 @@ impl Connection {
                 let out = self.out.buffer();
                 exchange.head_at = Some(out.len());
                 exchange.announced = write_head(out, status, head, extra, false);
+                let dated = |headers: &Headers| headers.find("date").is_some();
+                if self.date.is_some() && !dated(head) && !extra.is_some_and(dated) {
+                    write_date(out, self.date);
+                }
                 exchange.ours = if end { Side::Ending } else { Side::Body };
                 if exchange.head_only || matches!(status, 204 | 304) {
                     exchange.framing = Outgoing::Nothing;
@@ -151,7 +155,7 @@ impl Connection {
         let head_only = exchange.head_only;
         if self.unsay_head() {
             let (status, text) = reason.in_http();
-            write_answer(self.out.buffer(), status, text, head_only);
+            write_answer(self.out.buffer(), status, text, head_only, self.date);
         }
     }
 

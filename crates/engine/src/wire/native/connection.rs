@@ -144,6 +144,11 @@ impl Connection {
         }
     }
 
+    /// The ids of calls go on from here; to be said before there is any.
+    pub(crate) fn set_ids_after(&mut self, id: u32) {
+        self.streams.set_serial(id);
+    }
+
     // Input
 
     /// Bytes have come from the peer. Messages are slices of them.

@@ -15,7 +15,8 @@ pub(super) const WINDOW_BYTES_MIN: u32 = 65_536;
 /// The least everybody remembers.
 pub(super) const METHODS_MIN: u32 = 64;
 
-const VERSION: u64 = 1;
+/// The version that is spoken here.
+pub(super) const VERSION: u64 = 1;
 
 mod tag {
     pub(super) const VERSION: u64 = 1;
@@ -96,7 +97,19 @@ impl Hello {
         out
     }
 
-    /// Reads the payload of a HELLO.
+    /// The version that a HELLO is of. Nothing else can be understood before it is known.
+    pub(super) fn version(payload: &[u8]) -> Result<u64, NativeRule> {
+        let mut version = VERSION;
+        for field in Fields::new(payload) {
+            let (tag, value) = field?;
+            if tag == tag::VERSION {
+                version = fields::number(value)?;
+            }
+        }
+        Ok(version)
+    }
+
+    /// Reads the payload of a HELLO of our version.
     pub(super) fn read(payload: &[u8]) -> Result<Hello, NativeRule> {
         let mut hello = Hello::ASSUMED;
         for field in Fields::new(payload) {

@@ -9,7 +9,7 @@ use super::NativeRule;
 use super::connection::{Connection, Phase};
 use super::fields::{self, Answer, Fields};
 use super::frame::{self, HEAD_BYTES_MAX, Head, PREFACE, flag, kind, take_bytes, take_varint};
-use super::hello::{Hello, WINDOW_LIMIT};
+use super::hello::{Hello, VERSION, WINDOW_LIMIT};
 use super::methods::{Method, Request};
 use super::streams::{List, State};
 use crate::connection::{CallKey, Event};
@@ -136,6 +136,13 @@ impl Connection {
         }
         if head.number != 0 {
             return misbehaved(NativeRule::Malformed);
+        }
+        let version = Hello::version(payload)?;
+        if version != VERSION {
+            let error = NativeRule::VersionUnknown.into();
+            let words = format!("version {version} of the protocol came, version {VERSION} is spoken here");
+            self.finish_connection(Some(error), &words);
+            return Err(error);
         }
         let before = std::mem::replace(&mut self.peer, Hello::read(payload)?);
         self.phase = Phase::Open;

@@ -27,6 +27,8 @@ pub enum NativeRule {
     StreamInUse,
     /// A frame on a stream that was never opened.
     StreamUnknown,
+    /// A HELLO of a version that is not spoken here.
+    VersionUnknown,
     /// More bytes of messages than the window.
     WindowExceeded,
     /// A window above 2^31 − 1.
@@ -51,6 +53,7 @@ impl NativeRule {
             NativeRule::HeadersTwice => "second leading metadata",
             NativeRule::StreamInUse => "call on a stream in use",
             NativeRule::StreamUnknown => "frame on a stream that is not open",
+            NativeRule::VersionUnknown => "hello of another version",
             NativeRule::WindowExceeded => "window exceeded",
             NativeRule::WindowOverflow => "window overflow",
             NativeRule::WrongSide => "frame of the other side",

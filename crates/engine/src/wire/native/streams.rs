@@ -126,6 +126,11 @@ impl Streams {
         }
     }
 
+    /// The next stream gets the serial behind this one.
+    pub(super) fn set_serial(&mut self, serial: u32) {
+        self.serial = serial;
+    }
+
     /// Adds a stream. Server: under the client's number. Client: under one that is free.
     pub(super) fn insert(&mut self, number: Option<u32>, send_window: u32, recv_window: u32) -> &mut Stream {
         self.serial = if self.serial == u32::MAX { 1 } else { self.serial + 1 };
@@ -347,7 +352,7 @@ impl Stream {
 /// Queue capacity kept by a vacant slot.
 const QUEUE_KEPT: usize = 4;
 
-/// Slots by number. Clients take the smallest free number by preference, so a list serves; a client that picks others
+/// Slots by number. Clients take small numbers by preference, so a list serves; a client that picks others
 /// costs a tree of at most its open streams.
 #[derive(Debug, Default)]
 struct Numbers {

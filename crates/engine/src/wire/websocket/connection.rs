@@ -54,6 +54,8 @@ pub struct Begin {
     pub policy: Policy,
     /// Server: the host that the client means, for calls in the text form.
     pub authority: String,
+    /// The ids of calls go on from here: what is told late about a call from before the upgrade must not meet another.
+    pub ids_after: u32,
 }
 
 #[derive(Debug)]
@@ -270,11 +272,12 @@ impl Connection {
             (Subprotocol::Json, Role::Client) => self.wrong_kind(),
             (Subprotocol::Json, Role::Server) => {
                 let limits = self.config.shared_limits();
-                self.inner = Inner::Text(Box::new(TextCalls::new(limits, begin.authority, self.now)));
+                self.inner = Inner::Text(Box::new(TextCalls::new(limits, begin.authority, begin.ids_after, self.now)));
             }
             (Subprotocol::Native, role) => {
                 self.messages.pass_pieces();
-                let native = native::Connection::on(Wire::WebSocket, role, &self.config, self.now, self.seed);
+                let mut native = native::Connection::on(Wire::WebSocket, role, &self.config, self.now, self.seed);
+                native.set_ids_after(begin.ids_after);
                 self.inner = Inner::Native(Box::new(native));
                 // It has these timers itself.
                 (self.idle_since, self.age) = (None, None);
