@@ -70,17 +70,22 @@ fn connect(greeting: &Greeting, address: SocketAddr, count: usize) -> io::Result
     let one = || {
         let mut stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(GREETING_TIMEOUT))?;
+        // A server may greet before it is greeted: what has come beyond an answer is looked at for the next.
+        let mut heard = Vec::new();
         for (says, hears) in greeting.says {
             stream.write_all(says)?;
-            let mut heard = Vec::new();
-            while !heard.windows(hears.len()).any(|part| part == *hears) {
+            let end = loop {
+                if let Some(place) = heard.windows(hears.len()).position(|part| part == *hears) {
+                    break place + hears.len();
+                }
                 let mut buffer = [0; 512];
                 let bytes = stream.read(&mut buffer)?;
                 if bytes == 0 {
                     return Err(io::Error::other(format!("{}: the server closed", greeting.name)));
                 }
                 heard.extend_from_slice(&buffer[..bytes]);
-            }
+            };
+            heard.drain(..end);
         }
         Ok(stream)
     };

@@ -83,7 +83,7 @@ pub(in crate::wires) fn text(tables: &[Table], gaps: &[String]) -> String {
          all threads of the server's process. *Polywire to it* is our CPU per call divided by the server's, round by round: below 1 ours is cheaper.\n\n\
          - **REST.** The load is polywire's own client, which looks at every answer. axum has a handler with typed JSON in and out \
          that keeps the same contract: `bytes` are base64, 64-bit numbers are texts; its answers are polywire's to the byte. nginx answers with a \
-         constant from its configuration: no JSON, no handler, the floor. Over HTTP/1.1 axum and nginx add a `date`, nginx also its name. Over HTTP/2 nginx \
+         constant from its configuration: no JSON, no handler, the floor. nginx adds its name. Over HTTP/2 it \
          answers when it has the head and resets the stream, since the body has not come yet.\n\
          - **WebSocket, JSON.** The load is a plain client that sends all servers the same text and compares all that comes back. axum and Node.js \
          parse it, decode the payload, encode it and answer with the same text as polywire. Polywire sends a second text after it, which says how \
