@@ -33,11 +33,14 @@ const TITLE_HEIGHT: f64 = 40.0;
 
 /// CPU of the server, two cases side by side.
 pub(super) fn svg(panels: &[Panel]) -> String {
-    let rows_max = panels.iter().map(|panel| panel.bars.len()).max().unwrap_or(0);
-    let panel_height = rows_max as f64 * ROW_HEIGHT + TITLE_HEIGHT + 14.0;
     let columns = panels.len().clamp(1, 2);
+    // A row of panels is as high as the higher of them.
+    let rows = panels.chunks(columns).map(|row| {
+        let bars = row.iter().map(|panel| panel.bars.len()).max().unwrap_or(0);
+        (row, bars as f64 * ROW_HEIGHT + TITLE_HEIGHT + 14.0)
+    });
     let (width, height) =
-        (columns as f64 * COLUMN_WIDTH, panels.len().div_ceil(columns) as f64 * panel_height + TITLE_HEIGHT);
+        (columns as f64 * COLUMN_WIDTH, rows.clone().map(|(_, height)| height).sum::<f64>() + TITLE_HEIGHT);
     let mut out = String::new();
     let _ = writeln!(
         out,
@@ -46,11 +49,15 @@ pub(super) fn svg(panels: &[Panel]) -> String {
 <rect width="{width}" height="{height}" fill="#fff"/>
 <text x="14" y="24" font-size="15" font-weight="600">CPU time of the server, µs (less is better)</text>"##
     );
-    for (index, panel) in panels.iter().enumerate() {
-        let (x, y) = ((index % columns) as f64 * COLUMN_WIDTH, (index / columns) as f64 * panel_height + TITLE_HEIGHT);
-        let _ = writeln!(out, r#"<g transform="translate({x} {y})">"#);
-        draw(&mut out, panel);
-        out += "</g>\n";
+    let mut y = TITLE_HEIGHT;
+    for (row, height) in rows {
+        for (column, panel) in row.iter().enumerate() {
+            let x = column as f64 * COLUMN_WIDTH;
+            let _ = writeln!(out, r#"<g transform="translate({x} {y})">"#);
+            draw(&mut out, panel);
+            out += "</g>\n";
+        }
+        y += height;
     }
     out += "</svg>\n";
     out
