@@ -15,10 +15,7 @@ use crate::{
         ConnectionError, PeerMisbehaved, Reason, Role, StreamEvent, StreamKey, TimedOut,
         detect::{self, Detected},
         http1,
-        websocket::{
-            Begin, Subprotocol,
-            handshake::Request,
-        },
+        websocket::{Begin, Subprotocol, handshake::Request},
     },
 };
 
