@@ -616,7 +616,7 @@ pub(crate) struct Counters {
     calls: std::sync::atomic::AtomicUsize,
     /// By wire, then by protocol.
     started_by: [[std::sync::atomic::AtomicU64; 6]; 5],
-    /// Ordinary HTTP requests, which are in `started` too.
+    /// Ordinary HTTP requests.
     http_requests: std::sync::atomic::AtomicU64,
 }
 
