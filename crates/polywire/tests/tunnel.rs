@@ -1,5 +1,7 @@
 //! WebSockets in streams of HTTP/2 (RFC 8441).
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod shared;
 
 use std::{sync::Arc, time::Instant};
