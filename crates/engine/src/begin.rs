@@ -15,7 +15,7 @@ use crate::{
         ConnectionError, PeerMisbehaved, Reason, Role, StreamEvent, StreamKey, TimedOut,
         detect::{self, Detected},
         http1,
-        websocket::{Begin, Subprotocol, handshake::Request},
+        websocket::{Begin, Deflate, Subprotocol, handshake::Request},
     },
 };
 
@@ -196,6 +196,7 @@ pub(crate) struct Upgrading {
     request: Request,
     key: Option<StreamKey>,
     answered: bool,
+    deflate: Option<Deflate>,
     now: Instant,
     until: Option<Instant>,
     end: End,
@@ -208,7 +209,7 @@ impl Upgrading {
         let opened = wire.open(now, &head, None, true);
         let end = if opened.is_ok() { End::Open } else { End::Due(Some(ConnectionError::Lost)) };
         let until = crate::time::after(now, limits.handshake_timeout);
-        Self { wire, request, key: opened.ok(), answered: false, now, until, end }
+        Self { wire, request, key: opened.ok(), answered: false, deflate: None, now, until, end }
     }
 
     pub(crate) fn is_answered(&self) -> bool {
@@ -226,7 +227,7 @@ impl Upgrading {
         }
         let leftover = self.wire.take_upgraded()?;
         let subprotocol = Some(Subprotocol::Native);
-        Some(Begin { leftover, subprotocol, ..Begin::default() })
+        Some(Begin { leftover, subprotocol, deflate: self.deflate, ..Begin::default() })
     }
 
     pub(crate) fn handle_bytes(&mut self, now: Instant, bytes: Bytes) {
@@ -271,7 +272,7 @@ impl Machine for Upgrading {
             match event {
                 StreamEvent::Headers { key, headers, .. } if Some(key) == self.key => {
                     match self.request.check(&headers) {
-                        Ok(()) => self.answered = true,
+                        Ok(deflate) => (self.answered, self.deflate) = (true, deflate),
                         Err(_) => {
                             let misbehaved = PeerMisbehaved::BadPreface;
                             self.close_with(Some(ConnectionError::PeerMisbehaved(misbehaved)));

@@ -21,7 +21,7 @@ use crate::{
     wire::{
         ConnectionError, Headers, OpenError, Reason, Role, StreamKey, http1, http2, native, single,
         websocket::{
-            self, Begin, Subprotocol,
+            self, Begin, MessageCompression, Subprotocol,
             handshake::{Policy, Request},
         },
     },
@@ -57,8 +57,10 @@ pub struct ConfigParts {
     pub without_wires: Vec<Wire>,
     /// Which pages of other origins may call.
     pub cors: CorsPolicy,
-    /// Who may open a WebSocket.
+    /// Who may open a WebSocket, and what it may be.
     pub websocket: Policy,
+    /// Compresses messages of a WebSocket. Without it they are not compressed, whatever `websocket` says.
+    pub message_compression: Option<&'static dyn MessageCompression>,
     /// Says the date, for answers over HTTP/1.1: the engine itself has no clock.
     pub date: Option<http1::Date>,
 }
@@ -70,7 +72,8 @@ impl Config {
     }
 
     /// As [`new`](Self::new), with what comes from above.
-    pub fn with(limits: Limits, accepts: CompressionSet, parts: ConfigParts) -> Arc<Self> {
+    pub fn with(limits: Limits, accepts: CompressionSet, mut parts: ConfigParts) -> Arc<Self> {
+        parts.websocket.deflate &= parts.message_compression.is_some();
         Arc::new(Self { limits: Arc::new(limits), accepts, templates: Templates::new(accepts), parts })
     }
 
@@ -119,6 +122,10 @@ impl Config {
 
     pub(crate) fn websocket(&self) -> &Policy {
         &self.parts.websocket
+    }
+
+    pub(crate) fn message_compression(&self) -> Option<&'static dyn MessageCompression> {
+        self.parts.message_compression
     }
 
     pub(crate) fn detail_json(&self) -> Option<DetailJson> {
@@ -370,7 +377,10 @@ impl Connection {
             ClientWire::Http2 => return Self::new(role, config, now, seed),
             ClientWire::Native => Kind::Native(Box::new(native::Connection::new(role, config, now, seed))),
             ClientWire::WebSocket { scheme, authority, path, nonce } => {
-                let request = Request::http1(scheme, authority, path, Some(Subprotocol::Native), *nonce);
+                let mut request = Request::http1(scheme, authority, path, Some(Subprotocol::Native), *nonce);
+                if config.websocket().deflate {
+                    request = request.offering_deflate();
+                }
                 Kind::Upgrading(Box::new(Upgrading::new(request, limits, now, seed)))
             }
         };

@@ -133,8 +133,8 @@ pub struct Limits {
 
     // WebSocket
     /// Longest message of a WebSocket that has to be gathered before it can be read: text, with what the JSON form puts
-    /// around a message of `message_bytes_max`. Binary messages that carry native frames are read as they come and have no
-    /// limit. Default 4 MiB + 64 KiB.
+    /// around a message of `message_bytes_max`, and whatever is compressed, before and after decompression. Other binary
+    /// messages that carry native frames are read as they come and have no limit. Default 4 MiB + 64 KiB.
     pub websocket_message_bytes_max: usize,
     /// A ping is sent after so long without a byte from the peer. Below the minute after which many proxies forget a silent
     /// connection. Default 30 s.

@@ -144,7 +144,7 @@ fn a_client_and_a_server_agree_over_both_wires() {
         ] {
             let accepted = accept(&request.headers, &Policy::default()).unwrap();
             assert_eq!(accepted.subprotocol, subprotocol);
-            assert_eq!(request.check(&accepted.headers), Ok(()));
+            assert_eq!(request.check(&accepted.headers), Ok(None));
         }
     }
 }
@@ -153,7 +153,7 @@ fn a_client_and_a_server_agree_over_both_wires() {
 fn a_client_does_not_take_any_answer_for_a_websocket() {
     let request = Request::http1("http", "localhost", "/", Some(Subprotocol::Native), [7; 16]);
     let good = accept(&request.headers, &Policy::default()).unwrap().headers;
-    assert_eq!(request.check(&good), Ok(()));
+    assert_eq!(request.check(&good), Ok(None));
     for (name, value) in [
         (":status", "200"),
         ("upgrade", "h2c"),

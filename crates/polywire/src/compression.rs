@@ -9,6 +9,7 @@
 
 mod brotli;
 mod deflate;
+mod flushed;
 mod output;
 mod snappy;
 mod zstd;
@@ -17,6 +18,8 @@ use std::{cell::Cell, error::Error, fmt, thread::LocalKey};
 
 use bytes::Bytes;
 use polywire_core::Compression;
+
+pub use flushed::WebSocketDeflate;
 
 /// Appends the compressed `message` to `out`.
 ///

@@ -2,11 +2,12 @@
 
 mod shared;
 
+use flate2::{Decompress, FlushDecompress};
 use polywire::{Channel, CorsPolicy, Protocol, Server, Wire, http};
 use shared::{EchoClient, EchoRequest, EchoServer, Echoer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 
 const WIRES: [(&str, Wire, Protocol); 7] = [
@@ -172,6 +173,90 @@ async fn ordinary_requests_are_answered_beside_the_services() {
         transport.read_to_string(&mut answer).await.unwrap();
         for text in says {
             assert!(answer.contains(text), "{request:?} got {answer:?}");
+        }
+    }
+}
+
+/// What a browser offers and sends, over a socket.
+#[tokio::test]
+async fn a_page_has_its_messages_compressed_if_the_server_was_told_to() {
+    for on in [false, true] {
+        let server = Server::new().add(EchoServer::new(Echoer)).websocket_compression(on);
+        let bound = server.bind("127.0.0.1:0").await.unwrap();
+        let address = bound.address().unwrap();
+        tokio::spawn(bound.serve());
+        let mut transport = TcpStream::connect(address).await.unwrap();
+        let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                       sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\
+                       sec-websocket-extensions: permessage-deflate; client_max_window_bits\r\n\r\n";
+        transport.write_all(request.as_bytes()).await.unwrap();
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            head.push(transport.read_u8().await.unwrap().into());
+        }
+        let chosen =
+            "sec-websocket-extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n";
+        assert_eq!(head.contains(chosen), on, "{head}");
+
+        // In one frame, masked with zeros; as the server agreed to it, the first bit after FIN says that it is compressed.
+        let text: String = (0..1_000).map(|i| format!("hello {i} ")).collect();
+        let call = format!(r#"{{"call":"polywire.test.v1.Echo/Unary","message":{{"text":"{text}"}}}}"#);
+        let (mut payload, mut first) = (call.into_bytes(), 0x81);
+        if on {
+            let mut encoder = flate2::Compress::new(flate2::Compression::default(), false);
+            let mut compressed = Vec::with_capacity(payload.len());
+            encoder.compress_vec(&payload, &mut compressed, flate2::FlushCompress::Sync).unwrap();
+            compressed.truncate(compressed.len() - 4);
+            (payload, first) = (compressed, 0xc1);
+        }
+        let len = payload.len() as u16;
+        let frame = [&[first, 0x80 | 126], &len.to_be_bytes()[..], &[0; 4], &payload].concat();
+        transport.write_all(&frame).await.unwrap();
+        let answered = transport.read_u8().await.unwrap();
+        assert_eq!(answered, first);
+        let len = match transport.read_u8().await.unwrap() {
+            126 => transport.read_u16().await.unwrap().into(),
+            len => usize::from(len),
+        };
+        let mut answer = vec![0; len];
+        transport.read_exact(&mut answer).await.unwrap();
+        assert_eq!(answer.len() < text.len() / 2, on, "{} bytes", answer.len());
+        if on {
+            let mut whole = Vec::with_capacity(2 * text.len());
+            Decompress::new(false).decompress_vec(&answer, &mut whole, FlushDecompress::Sync).unwrap();
+            answer = whole;
+        }
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains(&text), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_and_a_server_compress_when_both_want_to() {
+    let text = "hello ".repeat(10_000);
+    for (client, server) in [(false, false), (true, false), (false, true), (true, true)] {
+        let bound = Server::new().add(EchoServer::new(Echoer)).websocket_compression(server);
+        let bound = bound.bind("127.0.0.1:0").await.unwrap();
+        let address = bound.address().unwrap();
+        tokio::spawn(bound.serve());
+        let between = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = between.local_addr().unwrap().port();
+        let carried = tokio::spawn(async move {
+            let (mut near, _) = between.accept().await.unwrap();
+            let mut far = TcpStream::connect(address).await.unwrap();
+            tokio::io::copy_bidirectional(&mut near, &mut far).await.unwrap()
+        });
+        let builder = Channel::builder(format!("ws://127.0.0.1:{port}")).unwrap().websocket_compression(client);
+        let echo = EchoClient::new(builder.build().unwrap());
+        for _ in 0..3 {
+            let reply = echo.unary(EchoRequest { text: text.clone(), ..Default::default() }).await.unwrap();
+            assert_eq!(reply.text, text);
+        }
+        drop(echo);
+        let (there, back) = carried.await.unwrap();
+        let plain = 3 * text.len() as u64;
+        for carried in [there, back] {
+            assert_eq!(carried < plain / 10, client && server, "{client} {server}: {carried} bytes");
         }
     }
 }

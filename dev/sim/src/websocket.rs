@@ -10,7 +10,10 @@ use polywire_engine::drain::{Due, Machine, drain};
 use polywire_engine::envelope::envelope;
 use polywire_engine::wire::{
     Role,
-    websocket::{Begin, Connection, Incoming, Messages, Subprotocol},
+    websocket::{
+        Begin, Connection, Deflate, Incoming, MessageCompression, MessageFault, Messages, Subprotocol,
+        handshake::{Policy, Request, accept},
+    },
 };
 use polywire_engine::{CallKey, Config, Event, Limits, Transmit};
 
@@ -29,11 +32,14 @@ pub fn frames(bytes: &[u8]) -> Result<(), String> {
     let piece_max = [1, 3, 40, 4_096][usize::from(choice >> 1 & 3)];
     let stream = draw.take(usize::MAX);
     let limits = Arc::new(Limits { websocket_message_bytes_max: 1_000, ..Limits::default() });
-    let whole = hear(role, &limits, stream, usize::MAX, seed, false)?;
-    let cut = hear(role, &limits, stream, piece_max, seed, false)?;
+    let mut how = How { role, deflates: choice & 8 != 0, passes_pieces: false, piece_max: usize::MAX };
+    let whole = hear(how, &limits, stream, seed)?;
+    how.piece_max = piece_max;
+    let cut = hear(how, &limits, stream, seed)?;
     expect(whole == cut, || format!("whole: {whole:?}, cut: {cut:?}"))?;
     // Passed on in pieces, binary messages are the same bytes, as far as they are below the limit.
-    let pieces = hear(role, &limits, stream, piece_max, seed, true)?;
+    how.passes_pieces = true;
+    let pieces = hear(how, &limits, stream, seed)?;
     let binary = |heard: &[Incoming]| -> Vec<u8> {
         let bytes = heard.iter().filter_map(|incoming| match incoming {
             Incoming::Binary(bytes) => Some(bytes.to_vec()),
@@ -44,18 +50,58 @@ pub fn frames(bytes: &[u8]) -> Result<(), String> {
     expect(binary(&pieces).starts_with(&binary(&whole)), || format!("whole: {whole:?}, in pieces: {pieces:?}"))
 }
 
-fn hear(
+/// Gives anything to a server as the extensions that a client offers: what it answers is an answer to an offer of ours.
+///
+/// # Errors
+/// The promise that was not kept.
+pub fn offers(bytes: &[u8]) -> Result<(), String> {
+    let request = Request::http1("http", "localhost", "/", None, [7; 16]);
+    let mut asked = request.headers.clone();
+    for field in bytes.split(|byte| *byte == b'\n') {
+        asked.push("sec-websocket-extensions", field);
+    }
+    let Ok(accepted) = accept(&asked, &Policy { deflate: true, ..Policy::default() }) else { return Ok(()) };
+    let taken = request.offering_deflate().check(&accepted.headers).map_err(|error| error.to_string())?;
+    expect(taken.is_some() == accepted.deflate.is_some(), || format!("{taken:?} of {accepted:?}"))
+}
+
+/// A compression that can be seen through, and makes a long message of a short one: bytes, each behind how often it comes.
+#[derive(Debug)]
+struct Runs;
+
+impl MessageCompression for Runs {
+    fn compress(&self, _: &[&[u8]], _: u8, _: &mut Vec<u8>) -> bool {
+        false
+    }
+
+    fn decompress(&self, compressed: &[u8], bytes_max: usize) -> Result<Bytes, MessageFault> {
+        let (runs, rest) = compressed.as_chunks::<2>();
+        let message: Vec<u8> =
+            runs.iter().flat_map(|[times, byte]| std::iter::repeat_n(*byte, (*times).into())).collect();
+        match rest {
+            _ if message.len() > bytes_max => Err(MessageFault::TooLong),
+            [] => Ok(message.into()),
+            _ => Err(MessageFault::Malformed),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct How {
     role: Role,
-    limits: &Arc<Limits>,
-    mut stream: &[u8],
-    piece_max: usize,
-    seed: u8,
+    deflates: bool,
     passes_pieces: bool,
-) -> Result<Vec<Incoming>, String> {
+    piece_max: usize,
+}
+
+fn hear(how: How, limits: &Arc<Limits>, mut stream: &[u8], seed: u8) -> Result<Vec<Incoming>, String> {
     let mut now = base();
     let mut dice = Dice::new(seed.into());
-    let mut messages = Messages::new(role, limits, Bytes::new(), now, seed.into());
-    if passes_pieces {
+    let mut messages = Messages::new(how.role, limits, Bytes::new(), now, seed.into());
+    if how.deflates {
+        messages.deflate(Deflate::default(), &Runs);
+    }
+    if how.passes_pieces {
         messages.pass_pieces();
     }
     let (mut heard, mut written, len) = (Vec::new(), 0, stream.len());
@@ -75,7 +121,7 @@ fn hear(
         Ok::<_, String>(())
     };
     while !stream.is_empty() {
-        let piece = match piece_max {
+        let piece = match how.piece_max {
             usize::MAX => stream.len(),
             max => stream.len().min(1 + dice.below(max as u64) as usize),
         };

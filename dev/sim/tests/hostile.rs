@@ -38,6 +38,36 @@ fn no_bytes_break_a_websocket() {
 }
 
 #[test]
+fn no_offer_of_extensions_breaks_a_handshake() {
+    let words = [
+        "permessage-deflate",
+        ";",
+        ",",
+        "=",
+        "\"",
+        " ",
+        "10",
+        "15",
+        "server_no_context_takeover",
+        "x",
+        "\n",
+        "client_no_context_takeover",
+        "server_max_window_bits=9",
+        "client_max_window_bits",
+        "\\",
+        "; ",
+        ", ",
+    ];
+    for seed in 0..3_000 {
+        let mut dice = Dice::new(seed);
+        let offers: String = (0..dice.below(12)).map(|_| words[dice.below(words.len() as u64) as usize]).collect();
+        if let Err(fault) = websocket::offers(offers.as_bytes()) {
+            panic!("seed {seed}: {fault}");
+        }
+    }
+}
+
+#[test]
 fn no_text_breaks_the_text_form() {
     for seed in 0..3_000 {
         let mut dice = Dice::new(seed);
@@ -55,7 +85,7 @@ fn websocket_frames(dice: &mut Dice) -> Vec<u8> {
     for _ in 0..dice.below(12) {
         let first = match dice.below(20) {
             0 => dice.roll() as u8,
-            _ => [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88][dice.below(9) as usize],
+            _ => [0x81, 0x82, 0x01, 0x02, 0x00, 0x80, 0x89, 0x8a, 0x88, 0xc1, 0xc2, 0x42][dice.below(12) as usize],
         };
         let payload = match dice.below(8) {
             0 => dice.bytes(2),

@@ -133,6 +133,7 @@ impl Http {
         let begin = Begin {
             leftover: Bytes::new(),
             subprotocol: accepted.subprotocol,
+            deflate: accepted.deflate,
             policy: self.config.websocket().clone(),
             authority: accepted.authority,
             ids_after: 0,

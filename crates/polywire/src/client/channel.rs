@@ -16,6 +16,7 @@ use polywire_core::{
 use polywire_engine::{
     Beginning, ClientWire, Config, ConfigParts, Connection, Limits,
     protocol::{RequestOptions, RequestTemplate},
+    wire::websocket::handshake::Policy,
 };
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -28,6 +29,7 @@ use super::{
     target::{InvalidTarget, Place, Target, WireChoice},
 };
 use crate::{
+    compression::WebSocketDeflate,
     driver::Driver,
     message::undo,
     message::{COMPRESS_BYTES_MIN, Compress},
@@ -101,6 +103,7 @@ pub(crate) struct Options {
     pub(crate) accepts: CompressionSet,
     pub(crate) compression: Compression,
     pub(crate) compress_bytes_min: usize,
+    pub(crate) websocket_compression: bool,
     pub(crate) codec: Codec,
     pub(crate) protocol: Protocol,
     pub(crate) get: bool,
@@ -239,6 +242,7 @@ impl ChannelBuilder {
             accepts: CompressionSet::ALL,
             compression: Compression::Identity,
             compress_bytes_min: COMPRESS_BYTES_MIN,
+            websocket_compression: false,
             codec: Codec::Proto,
             protocol: target.protocol,
             get: false,
@@ -296,6 +300,14 @@ impl ChannelBuilder {
     #[must_use]
     pub fn compress_bytes_min(mut self, bytes: usize) -> Self {
         self.options.compress_bytes_min = bytes;
+        self
+    }
+
+    /// Compresses messages of a WebSocket, in both directions, if the server wants that too (permessage-deflate, RFC 7692).
+    /// Default: not. [`compress`](Self::compress) works call by call and over every wire; both together gain nothing.
+    #[must_use]
+    pub fn websocket_compression(mut self, compress: bool) -> Self {
+        self.options.websocket_compression = compress;
         self
     }
 
@@ -382,7 +394,12 @@ impl ChannelBuilder {
         let config = Config::with(
             self.options.limits.clone(),
             self.options.accepts,
-            ConfigParts { decompress: Some(undo), ..ConfigParts::default() },
+            ConfigParts {
+                decompress: Some(undo),
+                websocket: Policy { deflate: self.options.websocket_compression, ..Policy::default() },
+                message_compression: Some(&WebSocketDeflate),
+                ..ConfigParts::default()
+            },
         );
         let seed = crate::server::seed(next_channel());
         let state = State {

@@ -30,7 +30,9 @@ pub(crate) use self::{
     router::Router,
 };
 use crate::{
-    any, date, http,
+    any,
+    compression::WebSocketDeflate,
+    date, http,
     message::undo,
     openapi, reflection,
     transport::tls::{ServerHandshake, ServerTls, TlsConfigError},
@@ -65,6 +67,7 @@ pub(crate) struct Options {
     pub(crate) drain_timeout: Duration,
     pub(crate) spawn_always: Vec<&'static str>,
     pub(crate) origins: Origins,
+    pub(crate) websocket_compression: bool,
     pub(crate) cors: CorsPolicy,
     pub(crate) without_protocols: Vec<Protocol>,
     pub(crate) without_wires: Vec<Wire>,
@@ -99,6 +102,7 @@ impl Server {
                 drain_timeout: DRAIN_TIMEOUT,
                 spawn_always: Vec::new(),
                 origins: Origins::Same,
+                websocket_compression: false,
                 cors: CorsPolicy::same_origin(),
                 without_protocols: Vec::new(),
                 without_wires: Vec::new(),
@@ -165,6 +169,18 @@ impl Server {
     #[must_use]
     pub fn websocket_origins(mut self, origins: Origins) -> Self {
         self.options.origins = origins;
+        self
+    }
+
+    /// Compresses messages of WebSockets, if the client wants that too: browsers do (permessage-deflate, RFC 7692). Default: not.
+    ///
+    /// It costs CPU for each message in either direction, and what a client sends may become a thousand times as long, up to
+    /// `websocket_message_bytes_max`. And lengths speak: who can put text of his own beside a secret in the same message,
+    /// and sees how long the message is under TLS, finds out the secret by trying (the attack known as BREACH). Calls that
+    /// are compressed themselves ([`compress`](Self::compress)) gain nothing.
+    #[must_use]
+    pub fn websocket_compression(mut self, compress: bool) -> Self {
+        self.options.websocket_compression = compress;
         self
     }
 
@@ -304,7 +320,9 @@ impl Server {
                     origins: self.options.origins.clone(),
                     native: !self.options.without_protocols.contains(&Protocol::Native),
                     json: !self.options.without_protocols.contains(&Protocol::Text),
+                    deflate: self.options.websocket_compression,
                 },
+                message_compression: Some(&WebSocketDeflate),
                 without_protocols: self.options.without_protocols.clone(),
                 without_wires: self.options.without_wires.clone(),
                 date: Some(date::now),

@@ -6,12 +6,13 @@ use std::{io, net::Ipv4Addr, process::ExitCode, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use clap::Parser;
+use polywire::compression::WebSocketDeflate;
 use polywire_engine::{
     Limits, Transmit,
     wire::{
         Headers, Role,
         websocket::{
-            Incoming, Messages,
+            Deflate, Incoming, Messages,
             handshake::{self, Policy},
         },
     },
@@ -67,10 +68,10 @@ async fn serve(port: u16) -> io::Result<()> {
 /// Shakes hands and echoes.
 async fn answer(mut socket: TcpStream) -> io::Result<()> {
     let (request, leftover) = read_head(&mut socket, true).await?;
-    match handshake::accept(&request, &Policy::default()) {
+    match handshake::accept(&request, &Policy { deflate: true, ..Policy::default() }) {
         Ok(accepted) => {
             socket.write_all(&written("HTTP/1.1 101 Switching Protocols", &accepted.headers)).await?;
-            exchange(&mut socket, Role::Server, leftover, send).await
+            exchange(&mut socket, Role::Server, leftover, accepted.deflate, send).await
         }
         Err(refused) => {
             let status = String::from_utf8_lossy(refused.headers.find(":status").unwrap_or_default()).into_owned();
@@ -102,11 +103,11 @@ async fn play(url: &str) -> io::Result<()> {
 
 async fn converse(authority: &str, path: &str, on_message: impl FnMut(&mut Messages, Incoming)) -> io::Result<()> {
     let mut socket = TcpStream::connect(authority).await?;
-    let request = handshake::Request::http1("http", authority, path, None, *b"sixteen bytes...");
+    let request = handshake::Request::http1("http", authority, path, None, *b"sixteen bytes...").offering_deflate();
     socket.write_all(&written(&format!("GET {path} HTTP/1.1\r\nHost: {authority}"), &request.headers)).await?;
     let (response, leftover) = read_head(&mut socket, false).await?;
-    request.check(&response).map_err(io::Error::other)?;
-    exchange(&mut socket, Role::Client, leftover, on_message).await
+    let deflate = request.check(&response).map_err(io::Error::other)?;
+    exchange(&mut socket, Role::Client, leftover, deflate, on_message).await
 }
 
 fn send(messages: &mut Messages, message: Incoming) {
@@ -122,12 +123,16 @@ async fn exchange(
     socket: &mut TcpStream,
     role: Role,
     leftover: Bytes,
+    deflate: Option<Deflate>,
     mut on_message: impl FnMut(&mut Messages, Incoming),
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let now = || Instant::now().into_std();
     let limits = Limits { websocket_message_bytes_max: 64 << 20, ..Limits::default() };
     let mut messages = Messages::new(role, &Arc::new(limits), leftover, now(), 1);
+    if let Some(agreed) = deflate {
+        messages.deflate(agreed, &WebSocketDeflate);
+    }
     let mut out = Transmit::default();
     let mut buffer = BytesMut::new();
     loop {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use polywire_core::{Compression, ENVELOPE_BYTES, Metadata, Status, Wire};
 
 use super::{
-    Incoming, Messages, Subprotocol, Violation,
+    Deflate, Incoming, Messages, Subprotocol, Violation,
     handshake::Policy,
     messages::{close_code, code_of, code_of_reason},
 };
@@ -50,6 +50,8 @@ pub struct Begin {
     pub leftover: Bytes,
     /// What was agreed on. `None`: the first message decides; a client begins with native frames.
     pub subprotocol: Option<Subprotocol>,
+    /// How messages are compressed, if they may be.
+    pub deflate: Option<Deflate>,
     /// Server: which subprotocols are spoken when none was agreed on.
     pub policy: Policy,
     /// Server: the host that the client means, for calls in the text form.
@@ -83,9 +85,13 @@ impl Connection {
         let limits = config.limits();
         let leftover = std::mem::take(&mut begin.leftover);
         let subprotocol = begin.subprotocol.or((role == Role::Client).then_some(Subprotocol::Native));
+        let mut messages = Messages::new(role, config.shared_limits(), leftover, now, seed);
+        if let (Some(agreed), Some(compression)) = (begin.deflate, config.message_compression()) {
+            messages.deflate(agreed, compression);
+        }
         let mut connection = Self {
             config: Arc::clone(config),
-            messages: Messages::new(role, config.shared_limits(), leftover, now, seed),
+            messages,
             inner: Inner::Undecided,
             begin: Some(Box::new(begin)),
             seed,
@@ -175,7 +181,7 @@ impl Connection {
         inner!(&mut self.inner, calls => calls.refuse(key), else {});
     }
 
-    /// How the messages of this side are compressed; to be said before anything is sent. Text is never compressed.
+    /// How the call's messages of this side are compressed; to be said before anything is sent. The text form has no such thing.
     pub fn set_compression(&mut self, key: CallKey, compression: Compression) {
         if let Inner::Native(native) = &mut self.inner {
             native.set_compression(key, compression);

@@ -8,6 +8,7 @@ use std::fmt;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use sha1::{Digest, Sha1};
 
+use super::deflate::{self, Deflate};
 use crate::wire::Headers;
 
 /// What the messages of a connection are.
@@ -43,6 +44,8 @@ pub struct Policy {
     pub native: bool,
     /// Whether `polywire.json` is spoken.
     pub json: bool,
+    /// Whether messages may be compressed: a server accepts it, a client offers it.
+    pub deflate: bool,
 }
 
 /// A handshake that succeeded.
@@ -52,6 +55,8 @@ pub struct Accepted {
     pub headers: Headers,
     /// What was agreed on. `None`: the first message decides.
     pub subprotocol: Option<Subprotocol>,
+    /// How messages are compressed, if they may be.
+    pub deflate: Option<Deflate>,
     /// The host that the client means.
     pub authority: String,
 }
@@ -72,6 +77,7 @@ pub struct Request {
     pub headers: Headers,
     accept: Option<String>,
     subprotocol: Option<Subprotocol>,
+    offers_deflate: bool,
 }
 
 /// Why an answer is not the beginning of a WebSocket.
@@ -131,8 +137,19 @@ pub fn accept(headers: &Headers, policy: &Policy) -> Result<Accepted, Refused> {
     if let Some(subprotocol) = subprotocol {
         answer.push("sec-websocket-protocol", subprotocol.name());
     }
+    let mut agreed = None;
+    if policy.deflate {
+        let Ok(chosen) = Deflate::choose(headers) else {
+            return Err(Refused::new("400", "Sec-WebSocket-Extensions breaks the grammar of RFC 6455, section 9.1.\n"));
+        };
+        if let Some((deflate, words)) = chosen {
+            answer.push(deflate::FIELD, words);
+            agreed = Some(deflate);
+        }
+    }
     let authority = headers.find(":authority").or_else(|| headers.find("host")).unwrap_or_default();
-    Ok(Accepted { headers: answer, subprotocol, authority: String::from_utf8_lossy(authority).into_owned() })
+    let authority = String::from_utf8_lossy(authority).into_owned();
+    Ok(Accepted { headers: answer, subprotocol, deflate: agreed, authority })
 }
 
 impl Policy {
@@ -146,9 +163,9 @@ impl Policy {
 }
 
 impl Default for Policy {
-    /// Both subprotocols, for pages of the same origin.
+    /// Both subprotocols, for pages of the same origin, nothing compressed.
     fn default() -> Self {
-        Self { origins: Origins::default(), native: true, json: true }
+        Self { origins: Origins::default(), native: true, json: true, deflate: false }
     }
 }
 
@@ -224,7 +241,7 @@ impl Request {
         if let Some(subprotocol) = subprotocol {
             headers.push("sec-websocket-protocol", subprotocol.name());
         }
-        Self { headers, accept: Some(accept_key(key.as_bytes())), subprotocol }
+        Self { headers, accept: Some(accept_key(key.as_bytes())), subprotocol, offers_deflate: false }
     }
 
     /// A client's request over HTTP/2, once the server has announced SETTINGS_ENABLE_CONNECT_PROTOCOL.
@@ -235,14 +252,22 @@ impl Request {
         if let Some(subprotocol) = subprotocol {
             headers.push("sec-websocket-protocol", subprotocol.name());
         }
-        Self { headers, accept: None, subprotocol }
+        Self { headers, accept: None, subprotocol, offers_deflate: false }
     }
 
-    /// Whether a server's answer begins the WebSocket that was asked for.
+    /// Offers to compress messages.
+    #[must_use]
+    pub fn offering_deflate(mut self) -> Self {
+        self.headers.push(deflate::FIELD, deflate::OFFER);
+        self.offers_deflate = true;
+        self
+    }
+
+    /// Whether a server's answer begins the WebSocket that was asked for; and how messages are compressed, if they may be.
     ///
     /// # Errors
     /// What is wrong with the answer.
-    pub fn check(&self, answer: &Headers) -> Result<(), InvalidAnswer> {
+    pub fn check(&self, answer: &Headers) -> Result<Option<Deflate>, InvalidAnswer> {
         let status = answer.find(":status").unwrap_or_default();
         let wanted: &[u8] = if self.accept.is_some() { b"101" } else { b"200" };
         if status != wanted {
@@ -257,12 +282,13 @@ impl Request {
                 return Err(InvalidAnswer("Sec-WebSocket-Accept does not belong to our key".into()));
             }
         }
-        if answer.find("sec-websocket-extensions").is_some() {
+        if !self.offers_deflate && answer.find(deflate::FIELD).is_some() {
             return Err(InvalidAnswer("the server chose an extension that was not offered".into()));
         }
+        let deflate = Deflate::agreed(answer).map_err(|wrong| InvalidAnswer(wrong.into()))?;
         match (answer.find("sec-websocket-protocol"), self.subprotocol) {
-            (None, None) => Ok(()),
-            (Some(name), Some(asked)) if name == asked.name().as_bytes() => Ok(()),
+            (None, None) => Ok(deflate),
+            (Some(name), Some(asked)) if name == asked.name().as_bytes() => Ok(deflate),
             (Some(name), _) => {
                 let name = String::from_utf8_lossy(name);
                 Err(InvalidAnswer(format!("the server chose the subprotocol {name:?}, which was not offered")))

@@ -13,7 +13,10 @@ use tungstenite::protocol::frame::{
     coding::{CloseCode, Control, Data, OpCode},
 };
 
-use super::utf8::Utf8;
+use super::{
+    deflate::{COMPRESSES_BITS_MIN, Deflate, MessageCompression, MessageFault},
+    utf8::Utf8,
+};
 use crate::{
     limits::Limits,
     time::{RateLimiter, after, earliest},
@@ -40,6 +43,8 @@ pub enum Incoming {
 pub enum Violation {
     /// A close frame with an impossible code or length.
     BadClose,
+    /// A compressed message that is none.
+    BadDeflate,
     /// A message begins inside another one.
     ContinuationMissing,
     /// A continuation of nothing.
@@ -54,7 +59,7 @@ pub enum Violation {
     Masking,
     /// An opcode without meaning.
     Opcode,
-    /// A reserved bit without an extension that gives it meaning.
+    /// A reserved bit where no extension gives it meaning.
     ReservedBits,
     /// Text where the subprotocol has binary messages, or the other way round.
     WrongKind,
@@ -84,6 +89,9 @@ pub struct Messages {
     utf8: Utf8,
     control: Vec<u8>,
     passes_pieces: bool,
+    deflate: Option<(Deflate, &'static dyn MessageCompression)>,
+    /// The data message that has begun is compressed.
+    is_compressed: bool,
     idle_frames: RateLimiter,
 
     out: Transmit,
@@ -148,6 +156,10 @@ const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// Answers to pings that wait together; when there are more, the latest ping alone is answered (RFC 6455 §5.5.3).
 const PONGS_BYTES_MAX: usize = 16 * 1024;
 
+/// Shorter messages are sent as they are: to begin compressing costs 6 µs, whatever the length, and takes 14 bytes off a JSON
+/// message of 128 bytes, 107 off one of 256.
+const COMPRESS_BYTES_MIN: usize = 256;
+
 /// Memory that output keeps for what is sent next.
 const IDLE_OUTPUT_BYTES: usize = 256;
 
@@ -157,7 +169,7 @@ pub(super) mod close_code {
     pub(crate) const GOING_AWAY: u16 = 1001;
     pub(crate) const PROTOCOL: u16 = 1002;
     pub(crate) const UNSUPPORTED: u16 = 1003;
-    pub(crate) const NOT_UTF8: u16 = 1007;
+    pub(crate) const BAD_PAYLOAD: u16 = 1007;
     pub(crate) const POLICY: u16 = 1008;
     pub(crate) const TOO_BIG: u16 = 1009;
     pub(crate) const INTERNAL: u16 = 1011;
@@ -182,6 +194,8 @@ impl Messages {
             utf8: Utf8::default(),
             control: Vec::new(),
             passes_pieces: false,
+            deflate: None,
+            is_compressed: false,
             idle_frames: RateLimiter::new(limits.idle_frames),
             out: Transmit::default(),
             pong_due: None,
@@ -195,9 +209,14 @@ impl Messages {
     }
 
     /// From now on binary messages are reported in pieces as they come, never gathered: for those who read a stream of bytes.
-    /// The limit of a message's length does not hold for them.
+    /// The limit of a message's length does not hold for them, unless they are compressed: those are gathered.
     pub fn pass_pieces(&mut self) {
         self.passes_pieces = true;
+    }
+
+    /// From now on messages may be compressed in both directions (RFC 7692).
+    pub fn deflate(&mut self, agreed: Deflate, compression: &'static dyn MessageCompression) {
+        self.deflate = Some((agreed, compression));
     }
 
     /// Bytes have come from the peer.
@@ -321,7 +340,15 @@ impl Messages {
             content.clear();
             return;
         }
-        let mask = self.put_head(OpCode::Data(Data::Binary), content.len());
+        if self.compresses(content.len()) {
+            let chunks: Vec<&[u8]> = content.chunks().collect();
+            if let Some(compressed) = self.compressed(&chunks, content.len()) {
+                self.put_compressed(OpCode::Data(Data::Binary), compressed);
+                content.clear();
+                return;
+            }
+        }
+        let mask = self.put_head(OpCode::Data(Data::Binary), false, content.len());
         match mask {
             None => self.out.append(content),
             Some(mut mask) => {
@@ -455,11 +482,13 @@ impl Messages {
         };
         self.frame = Some(Frame { kind, last: header.is_final, left: len, mask: header.mask });
         if self.phase == Phase::Open && matches!(kind, Kind::Binary | Kind::Text) {
+            // Only the first frame of a message says so.
+            self.is_compressed |= header.rsv1;
             self.message = Some(kind);
             let room = usize::try_from(len).unwrap_or(usize::MAX).min(RESERVE_BYTES_MAX);
             // What is here in one piece and not masked need not be gathered.
             let whole = header.mask.is_none() && header.is_final && room <= self.input.len();
-            if !(whole || self.passes_pieces && kind == Kind::Binary) {
+            if !(whole || self.passes_pieces && kind == Kind::Binary && !self.is_compressed) {
                 self.gathered.reserve(room);
             }
         }
@@ -469,7 +498,10 @@ impl Messages {
     /// RFC 6455 §5.2, §5.4 and §5.5; the limits.
     fn check_head(&mut self, header: &FrameHeader, len: u64, head_len: usize) -> Result<Kind, ConnectionError> {
         let violated = |violation| Err(ConnectionError::PeerMisbehaved(PeerMisbehaved::WebSocket(violation)));
-        if header.rsv1 || header.rsv2 || header.rsv3 {
+        // RFC 7692 §6: the first frame of a data message says whether that is compressed.
+        let may_be_compressed =
+            self.deflate.is_some() && matches!(header.opcode, OpCode::Data(Data::Binary | Data::Text));
+        if header.rsv1 && !may_be_compressed || header.rsv2 || header.rsv3 {
             return violated(Violation::ReservedBits);
         }
         if header.mask.is_some() != (self.role == Role::Server) {
@@ -504,7 +536,8 @@ impl Messages {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::IdleFrames));
         }
         let room = self.limits.websocket_message_bytes_max.saturating_sub(self.gathered.len());
-        let is_passed_on = is_control || self.passes_pieces && kind == Kind::Binary;
+        let is_compressed = self.is_compressed || header.rsv1;
+        let is_passed_on = is_control || self.passes_pieces && kind == Kind::Binary && !is_compressed;
         if !is_passed_on && len > room as u64 {
             return Err(ConnectionError::LimitExceeded(LimitExceeded::WebSocketMessage));
         }
@@ -540,18 +573,20 @@ impl Messages {
         if ends {
             self.frame = None;
         }
+        let is_compressed = self.is_compressed;
         if ends_message {
-            self.message = None;
+            (self.message, self.is_compressed) = (None, false);
         }
-        if self.passes_pieces && kind == Kind::Binary {
+        if self.passes_pieces && kind == Kind::Binary && !is_compressed {
             let piece = match mask {
                 None => piece,
                 Some(mask) => unmasked(&piece, mask),
             };
             return (!piece.is_empty()).then_some(Incoming::Binary(piece));
         }
-        let whole = if self.gathered.is_empty() && ends_message && mask.is_none() {
-            if kind == Kind::Text && !self.utf8.feed(&piece) {
+        let is_text = kind == Kind::Text && !is_compressed;
+        let mut whole = if self.gathered.is_empty() && ends_message && mask.is_none() {
+            if is_text && !self.utf8.feed(&piece) {
                 self.violated(Violation::Utf8);
                 return None;
             }
@@ -564,7 +599,7 @@ impl Messages {
                     append_masked(&mut self.gathered, &piece, mask);
                 }
             }
-            if kind == Kind::Text && !self.utf8.feed(&self.gathered[start..]) {
+            if is_text && !self.utf8.feed(&self.gathered[start..]) {
                 self.violated(Violation::Utf8);
                 return None;
             }
@@ -573,14 +608,33 @@ impl Messages {
             }
             std::mem::take(&mut self.gathered).into()
         };
+        if is_compressed {
+            whole = self.decompressed(&whole)?;
+            if kind == Kind::Text && !self.utf8.feed(&whole) {
+                self.violated(Violation::Utf8);
+                return None;
+            }
+        }
         if kind == Kind::Binary {
-            return Some(Incoming::Binary(whole));
+            // Nobody who reads a stream of bytes is to be told that nothing has come.
+            return (!self.passes_pieces || !whole.is_empty()).then_some(Incoming::Binary(whole));
         }
         if !std::mem::take(&mut self.utf8).is_between_characters() {
             self.violated(Violation::Utf8);
             return None;
         }
         Some(Incoming::Text(whole))
+    }
+
+    /// RFC 7692 §7.2.2. None: it is no message, or too long, and the connection has failed.
+    fn decompressed(&mut self, compressed: &[u8]) -> Option<Bytes> {
+        let (_, compression) = self.deflate?;
+        match compression.decompress(compressed, self.limits.websocket_message_bytes_max) {
+            Ok(message) => return Some(message),
+            Err(MessageFault::Malformed) => self.violated(Violation::BadDeflate),
+            Err(MessageFault::TooLong) => self.fail(ConnectionError::LimitExceeded(LimitExceeded::WebSocketMessage)),
+        }
+        None
     }
 
     fn read_control(&mut self) {
@@ -677,7 +731,12 @@ impl Messages {
             return;
         }
         let len = parts.iter().map(Bytes::len).sum();
-        match self.put_head(opcode, len) {
+        if self.compresses(len)
+            && let Some(compressed) = self.compressed(&parts.each_ref().map(Bytes::as_ref), len)
+        {
+            return self.put_compressed(opcode, compressed);
+        }
+        match self.put_head(opcode, false, len) {
             None => {
                 for part in parts {
                     self.out.put_payload(part);
@@ -691,11 +750,33 @@ impl Messages {
         }
     }
 
+    /// Whether compressing a message of this length is worth a try.
+    fn compresses(&self, len: usize) -> bool {
+        len >= COMPRESS_BYTES_MIN && self.deflate.is_some_and(|(agreed, _)| agreed.window_bits >= COMPRESSES_BITS_MIN)
+    }
+
+    /// The message that `parts` make up, if it is smaller when compressed. What is compressed already is not.
+    fn compressed(&self, parts: &[&[u8]], len: usize) -> Option<Bytes> {
+        let (agreed, compression) = self.deflate?;
+        let mut compressed = Vec::new();
+        let done = compression.compress(parts, agreed.window_bits, &mut compressed);
+        (done && compressed.len() < len).then(|| compressed.into())
+    }
+
+    fn put_compressed(&mut self, opcode: OpCode, compressed: Bytes) {
+        match self.put_head(opcode, true, compressed.len()) {
+            None => self.out.put_payload(compressed),
+            Some(mask) => {
+                append_masked(self.out.buffer(), &compressed, mask);
+            }
+        }
+    }
+
     fn put_control(&mut self, control: Control, payload: &[u8]) {
         if self.phase != Phase::Open {
             return;
         }
-        match self.put_head(OpCode::Control(control), payload.len()) {
+        match self.put_head(OpCode::Control(control), false, payload.len()) {
             None => self.out.put(payload),
             Some(mask) => {
                 append_masked(self.out.buffer(), payload, mask);
@@ -704,9 +785,9 @@ impl Messages {
     }
 
     /// Writes the head of a whole message; the mask for what follows.
-    fn put_head(&mut self, opcode: OpCode, len: usize) -> Option<[u8; 4]> {
+    fn put_head(&mut self, opcode: OpCode, compressed: bool, len: usize) -> Option<[u8; 4]> {
         let mask = (self.role == Role::Client).then(|| self.next_mask());
-        let header = FrameHeader { opcode, mask, ..FrameHeader::default() };
+        let header = FrameHeader { opcode, mask, rsv1: compressed, ..FrameHeader::default() };
         header.format(len as u64, self.out.buffer()).expect("a vector takes everything");
         mask
     }
@@ -746,7 +827,7 @@ pub(super) fn code_of_reason(reason: Reason) -> u16 {
 
 fn reason_of(code: u16) -> Reason {
     match code {
-        close_code::PROTOCOL | close_code::UNSUPPORTED | close_code::NOT_UTF8 => Reason::PROTOCOL_ERROR,
+        close_code::PROTOCOL | close_code::UNSUPPORTED | close_code::BAD_PAYLOAD => Reason::PROTOCOL_ERROR,
         close_code::POLICY | close_code::TOO_BIG => Reason::ENHANCE_YOUR_CALM,
         close_code::INTERNAL => Reason::INTERNAL_ERROR,
         code => Reason::from_code(code.into()),
@@ -756,7 +837,7 @@ fn reason_of(code: u16) -> Reason {
 impl Violation {
     fn code(self) -> u16 {
         match self {
-            Violation::Utf8 => close_code::NOT_UTF8,
+            Violation::BadDeflate | Violation::Utf8 => close_code::BAD_PAYLOAD,
             Violation::WrongKind => close_code::UNSUPPORTED,
             _ => close_code::PROTOCOL,
         }
@@ -765,6 +846,7 @@ impl Violation {
     pub(in crate::wire) fn words(self) -> &'static str {
         match self {
             Violation::BadClose => "bad close frame",
+            Violation::BadDeflate => "bad compressed message",
             Violation::ContinuationMissing => "message inside a message",
             Violation::ContinuationUnexpected => "continuation of nothing",
             Violation::ControlFragmented => "control frame in parts",
@@ -772,7 +854,7 @@ impl Violation {
             Violation::Length => "bad length of a frame",
             Violation::Masking => "clients mask and servers do not",
             Violation::Opcode => "unknown opcode",
-            Violation::ReservedBits => "reserved bit without an extension",
+            Violation::ReservedBits => "reserved bit without a meaning",
             Violation::Utf8 => "text is not UTF-8",
             Violation::WrongKind => "text and binary messages cannot be mixed here",
         }
