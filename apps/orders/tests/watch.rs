@@ -170,8 +170,7 @@ async fn watchers_are_told_to_come_back_when_the_server_ends(shop: TestShop) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_so_many_may_watch() {
-    let shop =
-        TestShop::open_with(support::Kind::SqliteMemory, Wire::GrpcInMemory, |settings| settings.followers_max = 2);
+    let shop = TestShop::open_with(Wire::GRPC_IN_MEMORY, |settings| settings.followers_max = 2);
     let shop = shop.await.unwrap();
     let mut first = shop.orders.watch_all(watch_all(None)).await.unwrap();
     first.leading().await;
