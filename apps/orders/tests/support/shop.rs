@@ -1,7 +1,8 @@
 //! A running shop, and clients of it over any wire.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use buffa::{Message, MessageName};
 use orders::app::{App, Settings};
@@ -9,7 +10,7 @@ use orders::clock::Clock;
 use orders::proto::orders::v1::{CreateOrderRequest, Order, OrdersClient, create_order_request};
 use orders::proto::stock::v1::{GetItemRequest, Item, StockClient};
 use orders::store::Database;
-use polywire::{Channel, Codec, Server, ServerHandle, Status};
+use polywire::{Call, Channel, Codec, Interceptor, Next, Reply, Server, ServerHandle, Status};
 
 use super::postgres::Skipped;
 use super::{Kind, TestDatabase};
@@ -40,11 +41,12 @@ impl Wire {
         Self { kind, ..self }
     }
 
-    /// Serves, and makes a channel to it; the directory is where a socket lies that has a path.
-    async fn connect(self, server: Server) -> (Channel, ServerHandle, Option<tempfile::TempDir>) {
+    /// Serves, and makes a channel to it.
+    async fn connect(self, server: Server) -> Connected {
         if self.scheme == "memory" {
             let handle = server.start().unwrap().handle();
-            return (Channel::in_memory(&handle).codec(self.codec).build().unwrap(), handle, None);
+            let channel = Channel::in_memory(&handle).codec(self.codec).build().unwrap();
+            return Connected { channel, handle, address: None, directory: None };
         }
         let directory = self.scheme.ends_with("unix").then(|| tempfile::tempdir().unwrap());
         let (bound, target) = match &directory {
@@ -58,9 +60,40 @@ impl Wire {
                 (bound, target)
             }
         };
-        let handle = bound.handle();
+        let (handle, address) = (bound.handle(), bound.address());
         tokio::spawn(bound.serve());
-        (Channel::builder(target).unwrap().codec(self.codec).build().unwrap(), handle, directory)
+        let channel = Channel::builder(target).unwrap().codec(self.codec).build().unwrap();
+        Connected { channel, handle, address, directory }
+    }
+}
+
+/// A server that serves, and a channel to it.
+struct Connected {
+    channel: Channel,
+    handle: ServerHandle,
+    address: Option<SocketAddr>,
+    /// Where a socket lies that has a path.
+    directory: Option<tempfile::TempDir>,
+}
+
+/// Remembers until when the calls that came had time. A call with the metadata `test-hold` gets no further than this.
+#[derive(Debug, Default, Clone)]
+pub struct Deadlines(Arc<Mutex<Vec<Option<Instant>>>>);
+
+impl Deadlines {
+    /// What is remembered, which is forgotten then.
+    pub fn take(&self) -> Vec<Option<Instant>> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+impl Interceptor for Deadlines {
+    async fn intercept(&self, call: &mut Call, next: Next<'_>) -> Result<Reply, Status> {
+        self.0.lock().unwrap().push(call.deadline());
+        if call.metadata().get("test-hold").is_some() {
+            std::future::pending::<()>().await;
+        }
+        next.run(call).await
     }
 }
 
@@ -71,6 +104,9 @@ pub struct TestShop {
     pub clock: Clock,
     pub app: App,
     pub server: ServerHandle,
+    /// Where it listens, if that is an address.
+    pub address: Option<SocketAddr>,
+    pub deadlines: Deadlines,
     pub database: Database,
     _test: TestDatabase,
     _directory: Option<tempfile::TempDir>,
@@ -97,16 +133,19 @@ impl TestShop {
         if wire.kind == Kind::SqliteMemory {
             test.database = app.database().clone();
         }
-        let (channel, handle, directory) = wire.connect(app.mount(Server::new())).await;
+        let deadlines = Deadlines::default();
+        let connected = wire.connect(app.mount(Server::new().intercept(deadlines.clone()))).await;
         Ok(Self {
-            orders: OrdersClient::new(channel.clone()),
-            stock: StockClient::new(channel),
+            orders: OrdersClient::new(connected.channel.clone()),
+            stock: StockClient::new(connected.channel),
             clock: test.clock.clone(),
             database: test.database.clone(),
             app,
-            server: handle,
+            server: connected.handle,
+            address: connected.address,
+            deadlines,
             _test: test,
-            _directory: directory,
+            _directory: connected.directory,
         })
     }
 
