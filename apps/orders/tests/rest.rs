@@ -409,11 +409,9 @@ impl Stream {
                 }
                 return taken;
             }
-            let mut buffer = [0; 16 * 1024];
-            let read = tokio::time::timeout(Duration::from_secs(60), self.transport.read(&mut buffer));
+            let read = tokio::time::timeout(Duration::from_secs(60), self.transport.read_buf(&mut self.raw));
             let len = read.await.expect("it goes on within a minute").unwrap();
             assert!(len > 0, "it ended with {:?}", self.text);
-            self.raw.extend_from_slice(&buffer[..len]);
         }
     }
 

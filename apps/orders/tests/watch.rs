@@ -124,11 +124,11 @@ async fn a_sequence_that_has_not_come_is_out_of_range(shop: TestShop) {
 
 /// One watcher reads nothing while far more happens than any buffer between would hold; the others go on meanwhile.
 async fn a_slow_watcher_misses_nothing_and_stops_nobody(shop: TestShop) {
-    const ORDERS: i64 = 600;
+    const ORDERS: i64 = 300;
     let mut slow = shop.orders.watch_all(watch_all(Some(0))).await.unwrap();
     let mut quick = shop.orders.watch_all(watch_all(Some(0))).await.unwrap();
     let (mut sender, summary) = shop.orders.import().await.unwrap();
-    let lines: Vec<_> = (0..20).map(|_| ("sparkling-water", 1)).collect();
+    let lines: Vec<_> = (0..40).map(|_| ("sparkling-water", 1)).collect();
     let restock = orders::proto::stock::v1::AdjustItemRequest {
         name: "items/sparkling-water".to_owned(),
         change: 100_000,
