@@ -12,7 +12,7 @@ use orders::proto::orders::v1::{
     KitchenReady, KitchenReply, KitchenRequest, KitchenTicket, KitchenWelcome, Order, OrderStatus, kitchen_request,
 };
 use polywire::{Code, Receiver, Sender, Status};
-use support::shop::TestShop;
+use support::shop::{TestShop, Wire};
 
 support::shop::on_every_wire! {
     without a rule:
@@ -178,6 +178,16 @@ async fn a_kitchen_must_announce_itself_first(shop: TestShop) {
     let (sender, mut replies) = shop.orders.kitchen().await.unwrap();
     sender.close();
     assert_eq!(replies.next().await.unwrap_err().code(), Code::InvalidArgument);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_kitchen_has_no_rule_for_rest_and_a_caller_is_told_so() {
+    let shop = TestShop::open(Wire::REST).await.unwrap();
+    let (_sender, mut replies) = shop.orders.kitchen().await.unwrap();
+    let error = replies.next().await.unwrap_err();
+    assert_eq!(error.code(), Code::Unimplemented, "{error}");
+    assert!(error.message().contains("google.api.http"), "{error}");
+    assert_eq!(shop.server.calls_started(), 0);
 }
 
 struct Kitchen {

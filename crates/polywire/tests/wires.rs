@@ -1,10 +1,12 @@
 //! One port: which wires and protocols it speaks, and what it says to the rest.
 
+#![allow(clippy::unwrap_used, reason = "a test may fail loudly")]
+
 mod shared;
 
-use flate2::{Decompress, FlushDecompress};
 use std::net::SocketAddr;
 
+use flate2::{Decompress, FlushDecompress};
 use polywire::{Call, Channel, CorsPolicy, Protocol, Server, Status, Wire, http};
 use shared::{
     EchoClient, EchoReply, EchoRequest, EchoRequestView, EchoServer, Echoer, RestEchoClient, RestEchoServer,
