@@ -460,6 +460,7 @@ impl Inner {
             kind: method.kind(),
             rules: method.http(),
             get: self.options.get && method.idempotency() == Idempotency::NoSideEffects,
+            text: self.target.text_form,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.authority().to_owned(),
             path: method.path().to_owned(),
