@@ -15,7 +15,7 @@ use crate::{
     protocol::{
         RequestTemplate, ResponseHead, Templates,
         cors::CorsPolicy,
-        rest::{DetailJson, Routes},
+        rest::{DetailJson, ReadDetail, Routes},
     },
     transmit::Transmit,
     wire::{
@@ -49,6 +49,8 @@ pub struct ConfigParts {
     pub decompress: Option<Decompress>,
     /// Writes a detail of a status as JSON, for REST.
     pub detail_json: Option<DetailJson>,
+    /// Reads such a detail.
+    pub read_detail: Option<ReadDetail>,
     /// Which methods are reached as REST.
     pub routes: Option<Routes>,
     /// Server: protocols that are not spoken.
@@ -130,6 +132,10 @@ impl Config {
 
     pub(crate) fn detail_json(&self) -> Option<DetailJson> {
         self.parts.detail_json
+    }
+
+    pub(crate) fn read_detail(&self) -> Option<ReadDetail> {
+        self.parts.read_detail
     }
 
     /// A message of the protocol itself without its compression.

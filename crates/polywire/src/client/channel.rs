@@ -397,6 +397,7 @@ impl ChannelBuilder {
             self.options.accepts,
             ConfigParts {
                 decompress: Some(undo),
+                read_detail: Some(crate::any::read_detail),
                 websocket: Policy { deflate: self.options.websocket_compression, ..Policy::default() },
                 message_compression: Some(&WebSocketDeflate),
                 ..ConfigParts::default()
