@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum, builder::styling};
 use polywire::Compression;
 
-/// Calls gRPC services, and shows what they offer.
+/// Calls services by gRPC, Connect, gRPC-Web, REST, WebSocket or native frames, and shows what they offer.
 #[derive(Debug, Parser)]
 #[command(name = "polywire", version, about, after_help = EXIT_CODES, styles = STYLES, max_term_width = 100)]
 pub(crate) struct Arguments {
@@ -33,7 +33,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = CALL_EXAMPLES)]
 pub(crate) struct CallArguments {
-    /// host:port, http://…, https://… or unix:PATH
+    /// The server: host:port, or with a word in front that says how to call it (below)
     pub(crate) address: String,
     /// package.Service/Method or package.Service.Method; the package may be left out when that is unambiguous
     pub(crate) method: String,
@@ -225,7 +225,9 @@ impl SourceArguments {
 
 /// How the server is reached.
 #[derive(Debug, Default, Args)]
-#[command(next_help_heading = "Connection (default: TLS, but plaintext to this machine, http:// and unix:)")]
+#[command(
+    next_help_heading = "Connection (default: as the address says; without a word TLS, but plaintext to this machine)"
+)]
 pub(crate) struct ConnectArguments {
     /// Speak TLS; also chosen by any of the flags for certificates
     #[arg(long, conflicts_with = "plaintext")]
@@ -270,15 +272,30 @@ Exit codes: 0 success; 64 + code when a call ends with another status (69 NOT_FO
 cannot be reached (78); 2 for mistakes on the command line; 1 for anything else.
 `polywire COMMAND --help` explains each command. grpcurl's flags are understood with one dash as well.";
 
+/// What an address may look like.
+pub(crate) const ADDRESS_FORMS: &str = "\
+host:port, http://, https:// or unix:PATH (gRPC); connect+, grpc-web+ or rest+ before http://, https:// or h2c://; \
+native://, native+tls:// or native+unix:PATH; ws:// or wss:// (native frames in WebSocket messages)";
+
 const CALL_EXAMPLES: &str = "\
-Examples:
-  polywire call localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
-  polywire call https://api.example.com orders.v1.Orders/List -H 'authorization: Bearer TOKEN'
+Addresses:
+  host:port, dns:///…, http://…, https://…, unix:PATH        gRPC over HTTP/2
+  connect+http://…, connect+https://…, connect+h2c://…       Connect (h2c: HTTP/2 without TLS)
+  grpc-web+http://…, grpc-web+https://…, grpc-web+h2c://…    gRPC-Web
+  rest+http://…, rest+https://…, rest+h2c://…                REST, by google.api.http
+  native://…, native+tls://…, native+unix:PATH               polywire's own frames
+  ws://…, wss://…                                            the same frames in WebSocket messages
+
+Examples, with the order system (cargo run --release):
+  polywire call localhost:8080 stock.v1.Stock/ListItems
+  polywire call localhost:8080 orders.v1.Orders/Create -d '{\"customer\": \"Ada\", \"lines\": [{\"item\": \"items/flat-white\", \"quantity\": 1}]}'
+  polywire call localhost:8080 orders.v1.Orders/Get -d '{\"name\": \"orders/…\"}'
+  polywire call rest+http://localhost:8080 stock.v1.Stock/GetItem -d '{\"name\": \"items/flat-white\"}' -v
+  polywire call ws://localhost:8080 orders.v1.Orders/WatchAll
   polywire call localhost:8080 orders.v1.Orders/Import -d @orders.ndjson
-  polywire call native://localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
-  polywire call connect+http://localhost:8080 orders.v1.Orders/Get -d '{\"id\": \"17\"}'
-  tail -f events | polywire call localhost:8080 orders.v1.Orders/Kitchen -d @
-  polywire call localhost:8080 orders.v1.Orders/Get --proto orders/v1/orders.proto -I proto -d '{}' -v";
+  polywire call localhost:8080 orders.v1.Orders/Kitchen -d @
+  polywire call connect+http://localhost:8080 orders.v1.Orders/List --proto orders/v1/orders.proto -I proto
+  polywire call https://orders.example.com orders.v1.Orders/List -H 'authorization: Bearer TOKEN'";
 
 const LIST_EXAMPLES: &str = "\
 Examples:

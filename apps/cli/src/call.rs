@@ -3,15 +3,17 @@
 use std::{
     cell::Cell,
     collections::HashSet,
+    fmt,
     pin::pin,
     time::{Duration, Instant},
 };
 
 use polywire::{
-    Code, Compression, Metadata, Method, MethodKind, Status,
+    Code, Compression, Metadata, Method, MethodKind, Protocol, Status,
+    http_rule::HttpRule,
     raw::{RawMessage, RawOptions, RawReceiver, RawSender},
 };
-use polywire_proto::{JsonOptions, MessageType};
+use polywire_proto::{JsonOptions, MessageType, MethodType};
 use serde_json::value::RawValue;
 use tokio::sync::Mutex;
 
@@ -35,18 +37,9 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
     let requests = Requests::open(arguments.data.as_deref(), arguments.allow_unknown_fields).await?;
 
     let server = Server::reach(&arguments.address, &arguments.connect, deadline).await?;
-    let security = if server.tls { "TLS" } else { "plaintext" };
-    output.note(
-        1,
-        '*',
-        format_args!(
-            "connected to {} ({security}, {} over {}){}",
-            server.address,
-            server.channel.protocol(),
-            server.channel.wire(),
-            took(output, server.connected_in)
-        ),
-    );
+    let connected =
+        format_args!("connected to {} ({}){}", server.address, server.how(), took(output, server.connected_in));
+    output.note(1, '*', connected);
 
     let asked = Instant::now();
     descriptors.ask(&server, &arguments.source, reflection_metadata);
@@ -63,11 +56,18 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
     if let Some(compression) = arguments.compress {
         options = options.compress(compression);
     }
+    let kind = MethodKind::of(method.client_streams(), method.server_streams());
+    let mut called = Method::dynamic(method.path(), kind);
+    if server.channel.protocol() == Protocol::Rest {
+        called = called.with_http(http_rules(&descriptors, &method)?);
+        if arguments.compress.is_some() {
+            return Err(Failure::usage("requests of REST are not compressed").hint("leave out --compress"));
+        }
+    }
     let call = CallInProgress {
         output,
         server,
-        kind: MethodKind::of(method.client_streams(), method.server_streams()),
-        path: method.path().to_owned(),
+        method: called,
         compression: arguments.compress.unwrap_or_default(),
         options: JsonOptions { defaults: arguments.emit_defaults, pretty: !output.is_json(), ..JsonOptions::default() },
         schema: Mutex::new(Schema {
@@ -87,8 +87,7 @@ pub(crate) async fn run(arguments: CallArguments, output: Output) -> Result<u8, 
 struct CallInProgress {
     output: Output,
     server: Server,
-    path: String,
-    kind: MethodKind,
+    method: Method,
     /// Of the requests.
     compression: Compression,
     options: JsonOptions,
@@ -103,27 +102,53 @@ struct CallInProgress {
 struct Traffic {
     messages: Cell<u64>,
     bytes: Cell<u64>,
+    /// Of the last message that was compressed.
+    compression: Cell<Compression>,
 }
 
 impl Traffic {
-    fn add(&self, bytes: usize) -> u64 {
+    fn add(&self, bytes: usize, compression: Compression) -> u64 {
         self.messages.set(self.messages.get() + 1);
         self.bytes.set(self.bytes.get() + bytes as u64);
+        if compression != Compression::Identity {
+            self.compression.set(compression);
+        }
         self.messages.get()
+    }
+}
+
+impl fmt::Display for Traffic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (messages, bytes) = (self.messages.get(), self.bytes.get());
+        write!(f, "{messages} message{} ({bytes} bytes", if messages == 1 { "" } else { "s" })?;
+        match self.compression.get() {
+            Compression::Identity => f.write_str(")"),
+            compression => write!(f, ", {})", compression.name()),
+        }
     }
 }
 
 impl CallInProgress {
     async fn run(&self, mut requests: Requests, metadata: &Metadata, options: RawOptions) -> Result<u8, Failure> {
         // Mistakes in the only request are found before the server hears anything.
-        let only = if self.kind.client_streams() { None } else { Some(self.only_request(&mut requests).await?) };
-        let method = Method::dynamic(&self.path, self.kind);
-        self.output.note(1, '>', format_args!("{} ({})", self.path, kind_name(self.kind)));
+        let only =
+            if self.method.kind().client_streams() { None } else { Some(self.only_request(&mut requests).await?) };
+        self.note_request(only.as_ref().map_or(b"{}", |(_, message)| message));
         self.output.metadata('>', "", metadata);
 
         self.started.set(Instant::now());
-        let (sender, mut receiver) = self.server.channel.start_raw(&method, options)?;
-        let mut sending = pin!(self.send(sender, requests, only));
+        let (sender, mut receiver) = match &only {
+            None => {
+                let (sender, receiver) = self.server.channel.start_raw(&self.method, options)?;
+                (Some(sender), receiver)
+            }
+            Some((json, message)) => {
+                let (wire_bytes, receiver) = self.server.channel.start_raw_with(&self.method, message, options)?;
+                self.sent_one(json, message, wire_bytes);
+                (None, receiver)
+            }
+        };
+        let mut sending = pin!(self.send(sender, requests));
         let mut interrupted = pin!(tokio::signal::ctrl_c());
         let result = {
             let mut receiving = pin!(self.receive(&mut receiver));
@@ -166,28 +191,44 @@ impl CallInProgress {
     }
 
     async fn only_request(&self, requests: &mut Requests) -> Result<(String, Vec<u8>), Failure> {
-        let Some(json) = requests.next().await? else { return Ok(("{}".to_owned(), Vec::new())) };
-        let message = self.schema.lock().await.request_for(&json).await;
-        let encoded = requests.encode(&json, &message)?;
+        let json = requests.next().await?.unwrap_or_else(|| "{}".to_owned());
+        let encoded = self.encode(requests, &json).await?;
         if requests.next().await?.is_some() {
-            return Err(Failure::new(format!("{} takes one message, and more are given", self.path)));
+            return Err(Failure::new(format!("{} takes one message, and more are given", self.method)));
         }
         Ok((json, encoded))
     }
 
-    async fn send(
-        &self,
-        mut sender: RawSender,
-        mut requests: Requests,
-        only: Option<(String, Vec<u8>)>,
-    ) -> Result<(), Failure> {
-        if let Some((json, message)) = only {
-            self.send_one(&mut sender, &json, &message).await;
-            return Ok(());
+    /// A request as it travels.
+    async fn encode(&self, requests: &mut Requests, json: &str) -> Result<Vec<u8>, Failure> {
+        let message = self.schema.lock().await.request_for(json).await;
+        let encoded = requests.encode(json, &message)?;
+        if self.server.channel.protocol() == Protocol::Rest {
+            // By the same reader, so that mistakes are found here as well, and fields have one spelling.
+            return Ok(message.decode_to_json(&encoded, JsonOptions::default())?.into_bytes());
         }
+        Ok(encoded)
+    }
+
+    /// Shows where the request goes.
+    fn note_request(&self, message: &[u8]) {
+        let kind = kind_name(self.method.kind());
+        match self.server.channel.http_request(&self.method, message) {
+            None => self.output.note(1, '>', format_args!("{} ({kind})", self.method)),
+            Some((verb, target)) if target == self.method.path() => {
+                self.output.note(1, '>', format_args!("{verb} {target} ({kind})"));
+            }
+            Some((verb, target)) => {
+                let name = self.method.path().trim_start_matches('/');
+                self.output.note(1, '>', format_args!("{verb} {target} ({name}, {kind})"));
+            }
+        }
+    }
+
+    async fn send(&self, sender: Option<RawSender>, mut requests: Requests) -> Result<(), Failure> {
+        let Some(mut sender) = sender else { return Ok(()) };
         while let Some(json) = requests.next().await? {
-            let message = self.schema.lock().await.request_for(&json).await;
-            let encoded = requests.encode(&json, &message)?;
+            let encoded = self.encode(&mut requests, &json).await?;
             if !self.send_one(&mut sender, &json, &encoded).await {
                 return Ok(());
             }
@@ -199,11 +240,16 @@ impl CallInProgress {
     /// Sends a message. False: the call is over, and the responses say why.
     async fn send_one(&self, sender: &mut RawSender, json: &str, message: &[u8]) -> bool {
         let Ok(wire_bytes) = sender.send(message).await else { return false };
-        let number = self.sent.add(wire_bytes);
-        let sizes = sizes(message.len(), wire_bytes, self.compression.name());
+        self.sent_one(json, message, wire_bytes);
+        true
+    }
+
+    fn sent_one(&self, json: &str, message: &[u8], wire_bytes: usize) {
+        let compression = if wire_bytes == message.len() { Compression::Identity } else { self.compression };
+        let number = self.sent.add(wire_bytes, compression);
+        let sizes = sizes(message.len(), wire_bytes, compression.name());
         self.output.note(1, '>', format_args!("message {number}: {sizes}{}", took(self.output, self.elapsed())));
         self.output.note(2, '>', json);
-        true
     }
 
     async fn receive(&self, receiver: &mut RawReceiver) -> Result<(), Failure> {
@@ -220,10 +266,17 @@ impl CallInProgress {
     }
 
     async fn show(&self, message: &RawMessage) -> Result<(), Failure> {
-        let number = self.received.add(message.wire_bytes);
+        let number = self.received.add(message.wire_bytes, message.compression);
         let sizes = sizes(message.bytes.len(), message.wire_bytes, message.compression.name());
         self.output.note(1, '<', format_args!("message {number}: {sizes}{}", took(self.output, self.elapsed())));
-        let json = self.schema.lock().await.response_json(&message.bytes, self.options).await?;
+        let mut schema = self.schema.lock().await;
+        let json = if self.server.channel.protocol() == Protocol::Rest {
+            let encoded = schema.of_json(&message.bytes).await?;
+            schema.response_json(&encoded, self.options).await?
+        } else {
+            schema.response_json(&message.bytes, self.options).await?
+        };
+        drop(schema);
         if !self.output.is_json() {
             return self.output.json(&json);
         }
@@ -234,7 +287,7 @@ impl CallInProgress {
     /// A method that answers once must have answered once.
     fn check_count(&self) -> Status {
         match self.received.messages.get() {
-            count if count != 1 && !self.kind.server_streams() => Status::internal(format!(
+            count if count != 1 && !self.method.kind().server_streams() => Status::internal(format!(
                 "the server ended the call with OK, but sent {count} responses instead of one"
             )),
             _ => Status::ok(),
@@ -247,17 +300,7 @@ impl CallInProgress {
         let code = status.code();
         self.output.note(1, '<', format_args!("status {} ({}) after {}", code.name(), code.number(), millis(elapsed)));
         let (sent, received) = (&self.sent, &self.received);
-        self.output.note(
-            1,
-            '*',
-            format_args!(
-                "sent {} ({} bytes), received {} ({} bytes)",
-                counted(sent.messages.get()),
-                sent.bytes.get(),
-                counted(received.messages.get()),
-                received.bytes.get()
-            ),
-        );
+        self.output.note(1, '*', format_args!("sent {sent}, received {received}"));
         let details = status::details(status, &mut self.schema.lock().await.descriptors).await;
         let hints = hints(status);
         if self.output.is_json() {
@@ -314,6 +357,15 @@ impl Schema {
         Ok(json)
     }
 
+    /// A response in JSON as Protobuf, from which it can be shown like any other.
+    async fn of_json(&mut self, json: &[u8]) -> Result<Vec<u8>, Failure> {
+        let name = self.response.full_name().to_owned();
+        let wrong = |error: String| Failure::new(format!("the response is not a {name}: {error}"));
+        let json = std::str::from_utf8(json).map_err(|error| wrong(error.to_string()))?;
+        self.learn(json).await;
+        self.response.encode_json_ignoring_unknown(json).map_err(|error| wrong(error.to_string()))
+    }
+
     fn decode(&self, message: &[u8], options: JsonOptions) -> Result<String, Failure> {
         self.response.decode_to_json(message, options).map_err(|error| {
             Failure::new(format!("the response cannot be shown: {error}"))
@@ -365,6 +417,18 @@ fn any_types(value: &serde_json::Value) -> Vec<String> {
     names
 }
 
+/// How the method is reached as REST.
+fn http_rules(descriptors: &Descriptors, method: &MethodType) -> Result<&'static [HttpRule], Failure> {
+    match descriptors.pool().leak_http_rules(method)? {
+        [] => {
+            let name = method.path().trim_start_matches('/');
+            Err(Failure::new(format!("{name} has no HTTP rule (google.api.http), so it cannot be called as REST"))
+                .hint("every method can be called with another word: connect+http://, native://, or none for gRPC"))
+        }
+        rules => Ok(rules),
+    }
+}
+
 fn hints(status: &Status) -> Vec<String> {
     let hint = match status.code() {
         Code::DeadlineExceeded => "allow more with --timeout",
@@ -384,10 +448,6 @@ fn kind_name(kind: MethodKind) -> &'static str {
         MethodKind::ServerStreaming => "server streaming",
         MethodKind::BidiStreaming => "bidirectional streaming",
     }
-}
-
-fn counted(messages: u64) -> String {
-    if messages == 1 { "1 message".to_owned() } else { format!("{messages} messages") }
 }
 
 fn sizes(bytes: usize, wire_bytes: usize, compression: &str) -> String {

@@ -6,18 +6,23 @@ use std::{
 };
 
 use polywire::{
-    Channel, ChannelBuilder, ChannelError, ChannelState, Code, Limits, Method, MethodKind, Status,
+    Channel, ChannelBuilder, ChannelError, ChannelState, Code, Limits, Method, MethodKind, Protocol, Status, TlsAgreed,
+    Wire,
     raw::RawOptions,
     transport::tls::{CertificateSource, ClientTls, Roots},
 };
 
-use crate::{arguments::ConnectArguments, failure::Failure};
+use crate::{
+    arguments::{ADDRESS_FORMS, ConnectArguments},
+    failure::Failure,
+};
 
 /// A server that was reached.
 pub(crate) struct Server {
     pub(crate) channel: Channel,
+    /// Where to ask for descriptors: REST cannot carry the stream of questions, so there it is a channel of gRPC to the same place.
+    pub(crate) reflection: Channel,
     pub(crate) address: String,
-    pub(crate) tls: bool,
     /// How long it took.
     pub(crate) connected_in: Duration,
     /// When everything must be done.
@@ -33,11 +38,14 @@ impl Server {
     ) -> Result<Self, Failure> {
         let started = Instant::now();
         let tls = speaks_tls(address, arguments)?;
-        let mut builder = builder(address, arguments)?;
-        if tls {
-            builder = builder.tls(client_tls(arguments));
-        }
-        let channel = builder.build().map_err(|error| Failure::usage(error.to_string()))?;
+        let build = |address: &str| {
+            let mut builder = builder(address, arguments)?;
+            if tls {
+                builder = builder.tls(client_tls(arguments));
+            }
+            builder.build().map_err(|error| Failure::usage(error.to_string()))
+        };
+        let channel = build(address)?;
         let Some(ready) = within(deadline, becomes_ready(&channel)).await else {
             let status = Status::deadline_exceeded(format!("not connected to {address} when the time was over"));
             return Err(Failure::from(status).hint("allow more with --timeout"));
@@ -45,8 +53,35 @@ impl Server {
         if !ready {
             return Err(explain(address, arguments, tls, why(&channel).await).await);
         }
-        Ok(Self { channel, address: address.to_owned(), tls, connected_in: started.elapsed(), deadline })
+        let connected_in = started.elapsed();
+        let reflection = match channel.protocol() {
+            Protocol::Rest => build(&of_grpc(address))?,
+            _ => channel.clone(),
+        };
+        Ok(Self { channel, reflection, address: address.to_owned(), connected_in, deadline })
     }
+
+    /// How it was reached, in words.
+    pub(crate) fn how(&self) -> String {
+        let (protocol, mut wire) = (self.channel.protocol(), self.channel.wire());
+        let security = match self.channel.tls_agreed() {
+            None => "plaintext".to_owned(),
+            Some(TlsAgreed { version, alpn: None }) => version.to_string(),
+            Some(TlsAgreed { version, alpn: Some(alpn) }) => {
+                if alpn == "http/1.1" && wire == Wire::Http2 {
+                    wire = Wire::Http1;
+                }
+                format!("{version}, ALPN {alpn}")
+            }
+        };
+        format!("{security}, {protocol} over {wire}")
+    }
+}
+
+/// The address of a server that is called by REST, for gRPC.
+fn of_grpc(address: &str) -> String {
+    let address = address.strip_prefix("rest+").unwrap_or(address);
+    address.strip_prefix("h2c:").map_or_else(|| address.to_owned(), |rest| format!("http:{rest}"))
 }
 
 /// Waits for the future, at most until the deadline.
@@ -103,8 +138,7 @@ fn builder(address: &str, arguments: &ConnectArguments) -> Result<ChannelBuilder
         .map_err(|error| {
             let failure = Failure::usage(error.to_string());
             match error {
-                ChannelError::Target(_) => failure
-                    .hint("write host:port, https://host, unix:PATH, native://host:port, connect+http://host:port …"),
+                ChannelError::Target(_) => failure.hint(format!("write {ADDRESS_FORMS}")),
                 _ => failure,
             }
         })?

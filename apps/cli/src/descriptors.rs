@@ -19,6 +19,8 @@ pub(crate) struct Descriptors {
     reflection: Option<Reflection>,
     /// Whether files were given.
     from_files: bool,
+    /// Whether the server is asked over a connection of gRPC beside that of the call.
+    asks_apart: bool,
 }
 
 impl Descriptors {
@@ -46,13 +48,14 @@ impl Descriptors {
             })?;
             polywire_proto::merge_descriptors(&mut set, compiled.descriptors);
         }
-        Ok(Self { pool: link(set)?, reflection: None, from_files: arguments.has_files() })
+        Ok(Self { pool: link(set)?, reflection: None, from_files: arguments.has_files(), asks_apart: false })
     }
 
     /// Lets the server be asked for what the files do not have, unless the arguments forbid it.
     pub(crate) fn ask(&mut self, server: &Server, arguments: &SourceArguments, metadata: Metadata) {
         if !arguments.no_reflection && (arguments.use_reflection || !self.from_files) {
-            self.reflection = Some(Reflection::new(server.channel.clone(), metadata, server.deadline));
+            self.reflection = Some(Reflection::new(server.reflection.clone(), metadata, server.deadline));
+            self.asks_apart = server.channel.protocol() != server.reflection.protocol();
         }
     }
 
@@ -70,11 +73,10 @@ impl Descriptors {
 
     /// Where descriptors come from, in words.
     pub(crate) fn origin(&self) -> String {
-        match (&self.reflection, self.from_files) {
-            (Some(reflection), false) => format!("reflection {}", reflection.version()),
-            (Some(reflection), true) => format!("files and reflection {}", reflection.version()),
-            (None, _) => "files".to_owned(),
-        }
+        let Some(reflection) = &self.reflection else { return "files".to_owned() };
+        let files = if self.from_files { "files and " } else { "" };
+        let apart = if self.asks_apart { ", by gRPC because REST cannot carry the questions" } else { "" };
+        format!("{files}reflection {}{apart}", reflection.version())
     }
 
     /// The full names of all services.

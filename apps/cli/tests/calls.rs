@@ -9,8 +9,8 @@ use std::{
 };
 
 use shared::{
-    finished, polywire, server, server_with_old_reflection, server_with_tls, server_without_reflection, start,
-    with_input,
+    finished, polywire, server, server_with_old_reflection, server_with_rest, server_with_tls,
+    server_without_reflection, start, with_input,
 };
 
 const UNARY: &str = "polywire.test.v1.Echo/Unary";
@@ -43,6 +43,7 @@ fn a_word_in_front_of_the_address_chooses_the_wire() {
         ("connect+http://", "connect over http/1.1"),
         ("connect+h2c://", "connect over http/2"),
         ("grpc-web+http://", "grpc-web over http/1.1"),
+        ("grpc-web+h2c://", "grpc-web over http/2"),
     ] {
         let address = format!("{word}{}", server.address);
         let ran = polywire(&["call", &address, UNARY, "-d", r#"{"text": "hello"}"#, "-v"]).exits(0);
@@ -51,6 +52,63 @@ fn a_word_in_front_of_the_address_chooses_the_wire() {
             .exits(0)
             .prints("{\n  \"text\": \"x\"\n}\n{\n  \"text\": \"y\"\n}\n");
     }
+}
+
+#[test]
+fn a_word_in_front_of_the_address_chooses_the_wire_under_tls_too() {
+    let (server, certificate) = server_with_tls();
+    let certificate = certificate.path().to_str().unwrap();
+    for (word, how) in [
+        ("https://", "TLS 1.3, ALPN h2, grpc over http/2"),
+        ("native+tls://", "TLS 1.3, ALPN polywire/1, native over native"),
+        ("wss://", "TLS 1.3, ALPN http/1.1, native over websocket"),
+        ("connect+https://", "TLS 1.3, ALPN h2, connect over http/2"),
+        ("grpc-web+https://", "TLS 1.3, ALPN h2, grpc-web over http/2"),
+    ] {
+        let address = format!("{word}{}", server.address);
+        let arguments = ["call", &address, UNARY, "-d", r#"{"text": "hello"}"#, "-v", "--cacert", certificate];
+        polywire(&arguments).exits(0).prints("{\n  \"text\": \"hello\"\n}\n").says(&[how]);
+    }
+}
+
+#[test]
+fn rest_is_called_by_the_rules_that_the_server_tells_by_grpc() {
+    let server = server_with_rest();
+    let request = r#"{"name": "things/a b", "size": "7", "inner": {"size": 2}, "made_of": ["wood", "iron"]}"#;
+    let answer = "{\n  \"name\": \"things/a b\",\n  \"size\": \"7\",\n  \"inner\": {\n    \"size\": \"2\"\n  },\n  \
+                  \"madeOf\": [\n    \"wood\",\n    \"iron\"\n  ]\n}\n";
+    for (word, how) in [("rest+http://", "rest over http/1.1"), ("rest+h2c://", "rest over http/2")] {
+        let address = format!("{word}{}", server.address);
+        let call = |method: &str, data: &str| polywire(&["call", &address, method, "-d", data, "-v"]);
+        call("polywire.test.v1.Shelf/Get", request).exits(0).prints(answer).says(&[
+            how,
+            "* descriptors from reflection v1, by gRPC because REST cannot carry the questions\n",
+            "> GET /v1/things/a%20b?size=7&inner.size=2&madeOf=wood&madeOf=iron (polywire.test.v1.Shelf/Get, unary)\n",
+        ]);
+        call("Shelf/Get", r#"{"size": "7"}"#)
+            .exits(0)
+            .prints("{\n  \"size\": \"7\"\n}\n")
+            .says(&["> POST /v1/things ("]);
+        call("Shelf/Get", r#"{"name": "things/none"}"#)
+            .exits(69)
+            .says(&["error: NOT_FOUND (5): there is no such thing\n", "detail: no.such.Type"]);
+        call("Shelf/List", r#"{"name": "a", "size": 2}"#)
+            .exits(0)
+            .prints("{\n  \"name\": \"a\",\n  \"size\": \"2\"\n}\n{\n  \"name\": \"a\",\n  \"size\": \"2\"\n}\n")
+            .says(&["> GET /v1/things?name=a&size=2 (", "received 2 messages"]);
+        call("Shelf/Fill", r#"{"name": "a", "size": 1} {"name": "b", "size": 2}"#)
+            .exits(0)
+            .prints("{\n  \"name\": \"ab\",\n  \"size\": \"3\"\n}\n")
+            .says(&["> POST /v1/things:fill ("]);
+        call("Shelf/Hide", "{}").exits(1).says(&["error: polywire.test.v1.Shelf/Hide has no HTTP rule"]);
+    }
+    let address = format!("rest+http://{}", server.address);
+    polywire(&["list", &address]).exits(0);
+    polywire(&["call", &address, "Shelf/Get", "-d", request, "--proto", "polywire/test/v1/shelf.proto", "-v"])
+        .exits(0)
+        .prints(answer)
+        .says(&["* descriptors from files\n"]);
+    polywire(&["call", &address, "Shelf/Get", "--compress", "gzip"]).exits(2);
 }
 
 #[test]
@@ -138,7 +196,7 @@ fn metadata_is_sent_and_shown() {
     ran.says(&[
         "* connected to localhost:",
         "* descriptors from reflection v1\n",
-        "> /polywire.test.v1.Echo/Unary (unary)\n> x-tenant: acme\n> x-trace-bin: AAH/\n> message 1: 0 bytes\n",
+        "> POST /polywire.test.v1.Echo/Unary (unary)\n> x-tenant: acme\n> x-trace-bin: AAH/\n> message 1: 0 bytes\n",
         "< x-tenant: acme\n< message 1: 0 bytes\n< trailer x-trace-bin: AAH/\n< status OK (0) after ",
         "* sent 1 message (0 bytes), received 1 message (0 bytes)\n",
     ]);
@@ -161,7 +219,11 @@ fn requests_are_compressed_when_asked() {
     let request = format!("{{\"text\": \"{}\"}}", "polywire ".repeat(500));
     for compression in ["gzip", "deflate", "zstd", "br", "snappy"] {
         let ran = polywire(&["call", &server.address, UNARY, "-d", &request, "--compress", compression, "-v"]).exits(0);
-        ran.says(&["> message 1: 4503 bytes, ", &format!(" as {compression}\n")]);
+        ran.says(&[
+            "> message 1: 4503 bytes, ",
+            &format!(" as {compression}\n"),
+            &format!(" bytes, {compression}), received"),
+        ]);
     }
     polywire(&["call", &server.address, UNARY, "--compress", "lzma"]).exits(2).says(&["known are identity, gzip"]);
 }

@@ -38,7 +38,10 @@ pub(crate) struct Flags {
     #[arg(long, env = "ORDERS_NO_SEED")]
     no_seed: bool,
 
-    /// Use a Stock elsewhere instead of running one: host:port, http://…, https://… or unix:PATH
+    /// Use a Stock elsewhere instead of running one: host:port, http://…, https://… or unix:PATH for gRPC
+    ///
+    /// Other words choose how it is called: connect+, grpc-web+ or rest+ before http://, https://… or h2c://; native://, native+tls://
+    /// or native+unix:PATH; ws:// or wss://.
     #[arg(long, env = "ORDERS_STOCK_TARGET", value_name = "TARGET", help_heading = "Stock")]
     stock_target: Option<String>,
 
@@ -124,6 +127,11 @@ impl Flags {
             None => ClientCertificates::None,
         };
         Some(ServerTls::new(CertificateSource::files(certificate, key)).client_certificates(clients))
+    }
+
+    /// Whether callers have to show a certificate.
+    pub(crate) fn asks_for_certificates(&self) -> bool {
+        self.client_ca.is_some()
     }
 
     /// The Stock elsewhere, if there is one.

@@ -15,33 +15,64 @@ pub(crate) fn print(flags: &Flags, address: &str, database: &str) {
 
 fn text(flags: &Flags, address: &str, database: &str) -> String {
     let stock = flags.stock_target().unwrap_or("in this process");
-    let secure = flags.tls().is_some();
+    let body = match address.strip_prefix("unix:") {
+        Some(path) => on_unix_socket(path.strip_prefix("//").unwrap_or(path)),
+        None => on_tcp(flags, address),
+    };
+    // A Unix socket is never under TLS.
+    let secure = flags.tls().is_some() && !address.starts_with("unix:");
     let wire = if secure { "every wire, under TLS" } else { "every wire, in the clear" };
+    format!(
+        "\nThe café is open.\n\n  listening on  {address} ({wire})\n  orders        {database}\n  stock         {stock}\n{body}\n\
+         Ctrl-C ends it when everything that has begun is finished.\n\n"
+    )
+}
+
+/// Commands for a server that is reached over the network.
+fn on_tcp(flags: &Flags, address: &str) -> String {
+    let secure = flags.tls().is_some();
     // Who listens on all addresses is reached on one.
     let target = address.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-    let (url, grpcurl) = if secure {
-        (format!("https://{target}"), "grpcurl -cacert CA.pem")
-    } else {
-        (target.clone(), "grpcurl -plaintext")
-    };
-    let curl = if secure { "curl --cacert CA.pem" } else { "curl" };
-    let native = if secure { "--tls --cacert CA.pem " } else { "" };
-    let websocket = format!("{}://{target}/", if secure { "wss" } else { "ws" });
+    let url = if secure { format!("https://{target}") } else { target.clone() };
     let page = format!("{}://{target}/", if secure { "https" } else { "http" });
-    let polywire = "cargo run --release -q -p polywire-cli --";
-    let tls = if secure { " --cacert CA.pem" } else { "" };
+    let ca = if secure { " --cacert CA.pem" } else { "" };
+    // Whoever is asked for a certificate of his own has to name it too.
+    let known = flags.asks_for_certificates();
+    let (pair, grpcurl_pair) =
+        if known { (" --cert CERT.pem --key KEY.pem", " -cert CERT.pem -key KEY.pem") } else { ("", "") };
+    let tls = format!("{ca}{pair}");
+    let native = if secure { format!("--tls{tls} ") } else { String::new() };
+    let grpcurl =
+        if secure { format!("grpcurl -cacert CA.pem{grpcurl_pair}") } else { "grpcurl -plaintext".to_owned() };
+    let websocket = match (secure, known) {
+        (false, _) => format!("  websocat --protocol polywire.json ws://{target}/\n{IN_WEBSOCKET}"),
+        // It has no flag for an authority of one's own, but believes those of a file that the environment names.
+        (true, false) => {
+            format!(
+                "  SSL_CERT_FILE=CA.pem websocat --protocol polywire.json wss://{target}/   # or websocat -k …\n{IN_WEBSOCKET}"
+            )
+        }
+        (true, true) => String::new(),
+    };
+    // The example in Python does not speak TLS.
+    let python =
+        if secure { "with grpcurl\n" } else { "with grpcurl, and with Python (pip install grpcio grpcio-tools)\n" };
+    let place_order =
+        if secure { String::new() } else { format!("  python3 apps/orders/examples/place_order.py {target}\n") };
+    let certificates = match (secure, known) {
+        (false, _) => "",
+        (true, false) => "  # CA.pem: the authority that issued the server's certificate\n",
+        (true, true) => {
+            "  # CA.pem: the authority that issued the server's certificate; CERT.pem and KEY.pem: the caller's own, from --client-ca\n"
+        }
+    };
+    let polywire = POLYWIRE;
     format!(
-        r#"
-The café is open.
-
-  listening on  {address} ({wire})
-  orders        {database}
-  stock         {stock}
-  page          {page}   (OpenAPI: {page}docs)
+        r#"  page          {page}   (OpenAPI: {page}docs)
 
 Paste into another terminal:
 
-  # what is on offer
+{certificates}  # what is on offer
   {polywire} list {url}{tls}
   {polywire} call {url} stock.v1.Stock/ListItems{tls}
 
@@ -55,23 +86,54 @@ Paste into another terminal:
   {polywire} call {url} orders.v1.Orders/Kitchen{tls} -d @
   {{"announce": {{"kitchen": "upstairs"}}}}
 
-  # the same port by other wires: Connect, REST, server-sent events, our own frames (standard Python only)
-  {curl} {page}stock.v1.Stock/ListItems -H 'content-type: application/json' -d '{{"pageSize": 3}}'
-  {curl} {page}v1/orders -H 'content-type: application/json' -d '{ORDER}'
-  {curl} -N {page}v1/orders:watch -H 'accept: text/event-stream'
+  # the same port by other wires: Connect, REST, server-sent events, our own frames (standard Python only), WebSocket
+  curl{tls} {page}stock.v1.Stock/ListItems -H 'content-type: application/json' -d '{{"pageSize": 3}}'
+  curl{tls} {page}v1/orders -H 'content-type: application/json' -d '{ORDER}'
+  curl{tls} -N {page}v1/orders:watch -H 'accept: text/event-stream'
   python3 clients/python/polywire_native.py {native}{target} stock.v1.Stock/ListItems '{{"pageSize": 3}}'
-  websocat --protocol polywire.json {websocket}
-  {{"call": "stock.v1.Stock/ListItems", "message": {{"pageSize": 3}}}}
+  {polywire} call {ws}://{target} stock.v1.Stock/ListItems{tls} -v
+{websocket}
+  # the same {python}  {grpcurl} -d '{ORDER}' {target} orders.v1.Orders/Create
+{place_order}"#,
+        ws = if secure { "wss" } else { "ws" },
+    )
+}
 
-  # the same with grpcurl, and with Python (pip install grpcio grpcio-tools)
-  {grpcurl} -d '{ORDER}' {target} orders.v1.Orders/Create
-  python3 apps/orders/examples/place_order.py {target}
+/// Commands for a server that is reached by a socket of this machine.
+fn on_unix_socket(path: &str) -> String {
+    let (polywire, curl) = (POLYWIRE, format!("curl --unix-socket {path}"));
+    format!(
+        r#"
+Paste into another terminal:
 
-Ctrl-C ends it when everything that has begun is finished.
+  # what is on offer
+  {polywire} list unix:{path}
+  {polywire} call unix:{path} stock.v1.Stock/ListItems
 
+  # follow all orders as they change
+  {polywire} call unix:{path} orders.v1.Orders/WatchAll
+
+  # place one
+  {polywire} call unix:{path} orders.v1.Orders/Create -d '{ORDER}'
+
+  # be the kitchen: type {{"accepted": {{"order": "orders/…"}}}}, later {{"ready": {{"order": "orders/…"}}}}
+  {polywire} call unix:{path} orders.v1.Orders/Kitchen -d @
+  {{"announce": {{"kitchen": "upstairs"}}}}
+
+  # the same socket by other wires: Connect, REST, server-sent events, our own frames (standard Python only)
+  {curl} http://localhost/stock.v1.Stock/ListItems -H 'content-type: application/json' -d '{{"pageSize": 3}}'
+  {curl} http://localhost/v1/orders -H 'content-type: application/json' -d '{ORDER}'
+  {curl} -N http://localhost/v1/orders:watch -H 'accept: text/event-stream'
+  python3 clients/python/polywire_native.py unix:{path} stock.v1.Stock/ListItems '{{"pageSize": 3}}'
 "#
     )
 }
+
+/// The command, from the sources.
+const POLYWIRE: &str = "cargo run --release -q -p polywire-cli --";
+
+/// What to type into a WebSocket.
+const IN_WEBSOCKET: &str = "  {\"call\": \"stock.v1.Stock/ListItems\", \"message\": {\"pageSize\": 3}}\n";
 
 /// The order in the examples.
 const ORDER: &str = r#"{"customer": "Ada", "lines": [{"item": "items/flat-white", "quantity": 2}]}"#;
@@ -98,6 +160,36 @@ mod tests {
         let flags = Flags::parse_from(["orders", "--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
         let text = text(&flags, "127.0.0.1:8080", "");
         assert!(text.contains("call https://127.0.0.1:8080 orders.v1.Orders/WatchAll --cacert CA.pem"), "{text}");
-        assert!(!text.contains("plaintext"), "{text}");
+        assert!(!text.contains("plaintext") && !text.contains("place_order"), "{text}");
+        assert!(text.contains("curl --cacert CA.pem https://127.0.0.1:8080/v1/orders"), "{text}");
+        assert!(text.contains("SSL_CERT_FILE=CA.pem websocat"), "{text}");
+    }
+
+    #[test]
+    fn who_asks_for_certificates_says_which_flags_take_them() {
+        let tls = ["orders", "--tls-cert", "cert.pem", "--tls-key", "key.pem", "--client-ca", "clients.pem"];
+        let text = text(&Flags::parse_from(tls), "127.0.0.1:8080", "");
+        let pair = "--cacert CA.pem --cert CERT.pem --key KEY.pem";
+        for line in [
+            format!("list https://127.0.0.1:8080 {pair}\n"),
+            format!("curl {pair} -N https://127.0.0.1:8080/v1/orders:watch"),
+            format!("polywire_native.py --tls {pair} 127.0.0.1:8080"),
+            "grpcurl -cacert CA.pem -cert CERT.pem -key KEY.pem -d".to_owned(),
+        ] {
+            assert!(text.contains(&line), "{line:?} is missing in {text}");
+        }
+        assert!(!text.contains("websocat"), "{text}");
+    }
+
+    #[test]
+    fn on_a_unix_socket_only_what_can_reach_it_is_named() {
+        let text =
+            text(&Flags::parse_from(["orders", "--listen", "unix:/run/orders.sock"]), "unix:/run/orders.sock", "");
+        assert!(text.contains("listening on  unix:/run/orders.sock (every wire, in the clear)"), "{text}");
+        assert!(text.contains("curl --unix-socket /run/orders.sock http://localhost/v1/orders -H"), "{text}");
+        assert!(text.contains("call unix:/run/orders.sock orders.v1.Orders/WatchAll\n"), "{text}");
+        for word in ["http://unix", "websocat", "grpcurl", "  page "] {
+            assert!(!text.contains(word), "{word:?} is in {text}");
+        }
     }
 }

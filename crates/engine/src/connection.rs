@@ -362,9 +362,10 @@ impl Connection {
         }
     }
 
-    /// Server: a connection that speaks what TLS has agreed on by ALPN. Without that its first bytes tell, unless only one wire
+    /// Server: a connection that speaks what TLS has agreed on by ALPN. Without that, or if that wire is off, its first bytes tell, unless only one wire
     /// is on.
     pub fn accept(agreed: Option<Beginning>, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let agreed = agreed.filter(|beginning| config.speaks_wire(beginning.wire()));
         let kind = match agreed.or_else(|| config.only_beginning()) {
             Some(beginning) => Kind::served(beginning, config, now, seed),
             None => Kind::Detecting(Box::new(Detecting::new(config, now))),

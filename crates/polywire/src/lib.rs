@@ -42,7 +42,7 @@ pub use crate::{
     broadcast::{Broadcast, Subscription},
     client::{
         BidiStreamingCall, Channel, ChannelBuilder, ChannelError, ChannelState, ClientStreamingCall, InvalidTarget,
-        Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall, raw,
+        Outcome, Response, ResponseFuture, ServerStreamingCall, TlsAgreed, UnaryCall, raw,
     },
     context::current_deadline,
     server::{Bound, ListenAddress, ListenError, Server, ServerHandle},

@@ -7,7 +7,7 @@ mod shared;
 use std::net::SocketAddr;
 
 use flate2::{Decompress, FlushDecompress};
-use polywire::{Call, Channel, CorsPolicy, Protocol, Server, Status, Wire, http};
+use polywire::{Call, Channel, Code, CorsPolicy, Protocol, Server, Status, Wire, http};
 use shared::{
     EchoClient, EchoReply, EchoRequest, EchoRequestView, EchoServer, Echoer, RestEchoClient, RestEchoServer,
     RestEchoService,
@@ -17,11 +17,13 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-const WIRES: [(&str, Wire, Protocol); 9] = [
+const WIRES: [(&str, Wire, Protocol); 11] = [
     ("connect+h2c", Wire::Http2, Protocol::Connect),
     ("connect+http", Wire::Http1, Protocol::Connect),
     ("grpc-web+h2c", Wire::Http2, Protocol::GrpcWeb),
     ("grpc-web+http", Wire::Http1, Protocol::GrpcWeb),
+    ("grpc-web-text+h2c", Wire::Http2, Protocol::GrpcWeb),
+    ("grpc-web-text+http", Wire::Http1, Protocol::GrpcWeb),
     ("http", Wire::Http2, Protocol::Grpc),
     ("native", Wire::Native, Protocol::Native),
     ("rest+h2c", Wire::Http2, Protocol::Rest),
@@ -88,6 +90,32 @@ async fn every_wire_reaches_the_same_handler_and_is_counted() {
 }
 
 #[tokio::test]
+async fn base64_carries_streams_and_errors_too() {
+    let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    for scheme in ["grpc-web-text+h2c", "grpc-web-text+http"] {
+        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
+        let request = EchoRequest { text: "a piece".into(), times: 50, ..Default::default() };
+        let mut replies = echo.expand(&request).await.unwrap();
+        let mut count = 0;
+        while let Some(reply) = replies.next().await.unwrap() {
+            assert_eq!(reply.text, "a piece");
+            count += 1;
+        }
+        assert_eq!(count, 50, "{scheme}");
+        let (mut sender, reply) = echo.collect().await.unwrap();
+        for text in ["one", "two"] {
+            sender.send(&EchoRequest { text: text.into(), ..Default::default() }).await.unwrap();
+        }
+        sender.close();
+        assert_eq!(reply.await.unwrap().text, "onetwo", "{scheme}");
+        let refused = echo.unary(EchoRequest { text: "no".into(), code: 9, ..Default::default() }).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::FailedPrecondition, "no"), "{scheme}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_counted_can_be_read_by_prometheus() {
     let server = Server::new()
         .add(EchoServer::new(Echoer))
@@ -116,7 +144,7 @@ async fn what_is_counted_can_be_read_by_prometheus() {
         "polywire_http_requests_total 1",
         "polywire_calls_open 1",
         r#"polywire_calls_started_total{wire="websocket",protocol="text"} 0"#,
-        "polywire_connections_accepted_total 10",
+        &format!("polywire_connections_accepted_total {}", WIRES.len() + 1),
         "polywire_connections_open 1",
         "cups_total 3",
     ] {

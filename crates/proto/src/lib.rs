@@ -23,6 +23,7 @@ mod error;
 mod files;
 #[cfg(feature = "generate")]
 mod generate;
+mod http_rules;
 mod json;
 mod openapi;
 #[cfg(feature = "generate")]

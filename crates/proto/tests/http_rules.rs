@@ -1,8 +1,10 @@
-//! HTTP rules that cannot work are refused while code is generated, with the place and a way out.
+//! HTTP rules that cannot work are refused while code is generated, with the place and a way out; those that can are there at run
+//! time too.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail by it")]
 
-use polywire_proto::{GenerateRequest, Options, compile, generate};
+use polywire_core::http_rule::{Body, Cardinality, EnumValue, FieldKind};
+use polywire_proto::{GenerateRequest, Options, Pool, compile, generate};
 
 /// What the generator says about a service with these methods.
 fn error(methods: &str) -> String {
@@ -103,4 +105,46 @@ fn rules_of_two_methods_that_match_the_same_requests_are_refused() {
         "the HTTP rules of a.S/One (GET /v1/{name=trees/*}) and a.S/Three (GET /v1/trees/{deeper.name}) match the same \
          requests; give one of them another path or verb"
     );
+}
+
+#[test]
+fn a_method_known_only_at_run_time_has_its_rules() {
+    let directory = tempfile::tempdir().unwrap();
+    let source = r#"syntax = "proto3";
+        package a.v1;
+        import "google/api/annotations.proto";
+        enum Color { RED = 0; GREEN = 7; }
+        message M { string name = 1; M inner = 2; repeated M many = 3; Color main_color = 4; map<string, int32> counts = 5; }
+        service S {
+          rpc Get(M) returns (M) {
+            option (google.api.http) = {
+              get: "/v1/{inner.inner.name=things/*}"
+              additional_bindings { post: "/v1/things" body: "inner" response_body: "many" }
+            };
+          }
+          rpc Bare(M) returns (M);
+          rpc Wrong(M) returns (M) { option (google.api.http) = { get: "/v1/{size}" }; }
+        }"#;
+    std::fs::write(directory.path().join("a.proto"), source).unwrap();
+    let compiled = compile(&[directory.path()], &["a.proto"]).unwrap();
+    let pool = Pool::new(compiled.descriptors).unwrap();
+    let rules = |name: &str| pool.leak_http_rules(&pool.method(name).unwrap());
+
+    let [get, post] = rules("a.v1.S/Get").unwrap() else { panic!("two rules were expected") };
+    assert_eq!((get.verb, get.template, get.body), ("GET", "/v1/{inner.inner.name=things/*}", Body::None));
+    assert_eq!((get.request.name, get.response, get.response_body), ("a.v1.M", "a.v1.M", None));
+    let kinds: Vec<_> =
+        get.request.fields.iter().map(|field| (field.json_name, field.kind, field.cardinality)).collect();
+    let FieldKind::Enum(colors) = kinds[3].1 else { panic!("an enum was expected") };
+    assert_eq!(colors, [EnumValue { name: "RED", number: 0 }, EnumValue { name: "GREEN", number: 7 }]);
+    assert_eq!(kinds[0], ("name", FieldKind::String, Cardinality::One));
+    assert_eq!(kinds[1], ("inner", FieldKind::Message(get.request), Cardinality::One));
+    assert_eq!((kinds[2].2, kinds[3].0), (Cardinality::Repeated, "mainColor"));
+    assert_eq!(kinds[4], ("counts", FieldKind::Int32, Cardinality::Map));
+    assert_eq!((post.verb, post.body), ("POST", Body::Field(&get.request.fields[1])));
+    assert_eq!(post.response_body.unwrap().name, "many");
+
+    assert!(rules("a.v1.S/Bare").unwrap().is_empty());
+    let error = rules("a.v1.S/Wrong").unwrap_err().to_string();
+    assert!(error.starts_with("the HTTP rule of a.v1.S/Wrong: the variable {size}: a.v1.M has no field"), "{error}");
 }

@@ -24,7 +24,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Other people's suites and known attacks: connect, h2spec, h2specd, attacks (each with --help).
+    /// Other people's suites and known attacks: attacks, connect, h2spec, h2specd, http1, rest, websocket (each with --help).
     Conformance(conformance::Conformance),
     /// The standard gRPC cases between polywire and Go, Java, Node, Python and connect-es (with --help).
     Interop(conformance::Interop),

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use buffa::view::MessageView as _;
 use polywire::{
     Bound, BoxFuture, Call, Code, Detail, Exchange, Method, MethodKind, Receiver, Reply, Sender, Server, ServerHandle,
     Service, Status,
@@ -26,7 +27,9 @@ mod reflection {
     polywire::include_proto!("grpc.reflection.v1");
 }
 
-use echo::{EchoReply, EchoRequest, EchoRequestView, EchoServer, EchoService};
+use echo::{
+    EchoReply, EchoRequest, EchoRequestView, EchoServer, EchoService, ShelfServer, ShelfService, Thing, ThingView,
+};
 use reflection::{
     ErrorResponse, FileDescriptorResponse, ListServiceResponse, ServerReflectionRequest, ServerReflectionResponse,
     ServerReflectionServer, ServerReflectionService, ServiceResponse,
@@ -70,6 +73,11 @@ pub fn server_with_tls() -> (Running, tempfile::NamedTempFile) {
     file.write_all(certificate.as_bytes()).unwrap();
     let tls = ServerTls::new(CertificateSource::pem(certificate, key));
     (run(Server::new().tls(tls).with_reflection()), file)
+}
+
+/// A server with reflection and a service that can be called by REST.
+pub fn server_with_rest() -> Running {
+    run(Server::new().with_reflection().add(ShelfServer::new(Things)))
 }
 
 /// Runs the command.
@@ -146,6 +154,41 @@ fn run(server: Server) -> Running {
         });
     });
     receiver.recv().unwrap()
+}
+
+struct Things;
+
+impl ShelfService for Things {
+    async fn get(&self, _call: &mut Call, request: ThingView<'_>) -> Result<Thing, Status> {
+        match request.name {
+            "things/none" => Err(failed(5, "there is no such thing")),
+            _ => owned(&request),
+        }
+    }
+
+    async fn list(&self, _call: &mut Call, request: ThingView<'_>, mut out: Sender<Thing>) -> Result<(), Status> {
+        for _ in 0..request.size {
+            out.send(owned(&request)?).await?;
+        }
+        Ok(())
+    }
+
+    async fn fill(&self, _call: &mut Call, mut requests: Receiver<Thing>) -> Result<Thing, Status> {
+        let mut all = Thing::default();
+        while let Some(thing) = requests.next().await? {
+            all.name.push_str(&thing.name);
+            all.size += thing.size;
+        }
+        Ok(all)
+    }
+
+    async fn hide(&self, _call: &mut Call, request: ThingView<'_>) -> Result<Thing, Status> {
+        owned(&request)
+    }
+}
+
+fn owned(thing: &ThingView<'_>) -> Result<Thing, Status> {
+    thing.to_owned_message().map_err(|error| Status::internal(error.to_string()))
 }
 
 struct Echoer;

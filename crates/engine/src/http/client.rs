@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use polywire_core::{Codec, Compression, CompressionSet, Message, Metadata, Status};
 
-use super::{CallState, Http, Phase, Rare, Reading, RestAnswer, bare, find_mut, line, split_envelope};
+use super::{CallState, Http, Phase, Rare, Reading, RestAnswer, bare, find_mut, line, split_envelope, written};
 use crate::{
     connection::{CallKey, Event, OpenCall},
     protocol::{
@@ -35,7 +35,7 @@ impl Http {
                 let ends_with_head = request.last && request.message.is_none();
                 let key = self.wire.open(now, request.template.headers(), extra.as_ref(), ends_with_head)?;
                 if let Some(message) = request.message {
-                    self.wire.send_data(key, message, request.last);
+                    self.wire.send_data(key, written(form, message), request.last);
                 }
                 key
             }

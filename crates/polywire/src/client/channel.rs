@@ -38,7 +38,7 @@ use crate::{
         Transport,
         memory::MemoryTarget,
         prepare_tcp,
-        tls::{ClientHandshake, ClientTls, TlsConfigError},
+        tls::{ClientHandshake, ClientTls, TlsConfigError, TlsVersion},
     },
 };
 
@@ -48,10 +48,20 @@ use crate::{
 /// when that fails. When the server's limit of concurrent calls is reached, another connection is opened by itself.
 ///
 /// A call that the server says it has not looked at (it was going away, or had no room) is made once more by itself, if the
-/// client sends a single request; requests that are streamed are not kept for that. Nothing else is repeated.
+/// client sends a single request of at most 256 KiB; others, and requests that are streamed, are not kept for that. Nothing else is
+/// repeated.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
+}
+
+/// What a connection has agreed on with its server under TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsAgreed {
+    /// The version of TLS.
+    pub version: TlsVersion,
+    /// The protocol by ALPN, such as `h2`.
+    pub alpn: Option<String>,
 }
 
 /// How a channel stands (gRPC's connectivity states).
@@ -141,6 +151,7 @@ struct State {
     /// The latest failure to connect, and until when no attempt is made.
     failure: Option<(Status, Instant)>,
     waiting: VecDeque<Box<StartCall>>,
+    tls_agreed: Option<TlsAgreed>,
 }
 
 /// Connections of one channel by default: enough for a thousand concurrent calls at the usual limit of a hundred, few
@@ -194,6 +205,11 @@ impl Channel {
     /// By which wire its calls travel. Where TLS decides between HTTP/1.1 and HTTP/2, that is HTTP/2.
     pub fn wire(&self) -> Wire {
         self.inner.wire()
+    }
+
+    /// What was agreed on under TLS by the newest connection; `None` before the first, and without TLS.
+    pub fn tls_agreed(&self) -> Option<TlsAgreed> {
+        self.inner.lock().tls_agreed.clone()
     }
 
     /// How it stands.
@@ -409,6 +425,7 @@ impl ChannelBuilder {
             backoff: Backoff::new(seed),
             failure: None,
             waiting: VecDeque::new(),
+            tls_agreed: None,
         };
         Ok(Channel {
             inner: Arc::new(Inner {
@@ -460,6 +477,7 @@ impl Inner {
             kind: method.kind(),
             rules: method.http(),
             get: self.options.get && method.idempotency() == Idempotency::NoSideEffects,
+            text: self.target.text_form,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.authority().to_owned(),
             path: method.path().to_owned(),
@@ -648,6 +666,8 @@ impl Inner {
                         let stream =
                             tls.connect(host, stream).await.map_err(|e| unavailable(&self.target, &e.to_string()))?;
                         let wire = self.client_wire(stream.alpn());
+                        let alpn = stream.alpn().map(|alpn| String::from_utf8_lossy(alpn).into_owned());
+                        self.lock().tls_agreed = Some(TlsAgreed { version: stream.version(), alpn });
                         self.drive(stream, wire);
                     }
                 }

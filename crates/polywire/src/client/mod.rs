@@ -11,6 +11,6 @@ mod target;
 
 pub use self::{
     call::{BidiStreamingCall, ClientStreamingCall, Outcome, Response, ResponseFuture, ServerStreamingCall, UnaryCall},
-    channel::{Channel, ChannelBuilder, ChannelError, ChannelState},
+    channel::{Channel, ChannelBuilder, ChannelError, ChannelState, TlsAgreed},
     target::InvalidTarget,
 };

@@ -7,7 +7,10 @@ use std::{
 };
 
 use bytes::{BufMut, Bytes};
-use polywire_core::{Compression, IncomingQueue, Metadata, Method, MethodKind, OutgoingQueue, Protocol, Status};
+use polywire_core::{
+    Compression, ENVELOPE_BYTES, IncomingQueue, Metadata, Method, MethodKind, OutgoingQueue, Protocol, Status,
+};
+use polywire_engine::protocol::rest;
 
 use super::{
     channel::Channel,
@@ -79,6 +82,38 @@ impl Channel {
             compress = Compress::NOTHING;
         }
         Ok((RawSender { queue, compress }, RawReceiver { queue: started.incoming, message_bytes_max: limit }))
+    }
+
+    /// Begins a call whose only request is known, and says how long that is as it travels. By REST this is the only way for
+    /// methods whose client does not stream: the message decides how the request looks.
+    ///
+    /// # Errors
+    /// When the metadata may not travel, or the message cannot be compressed.
+    pub fn start_raw_with(
+        &self,
+        method: &Method,
+        message: &[u8],
+        options: RawOptions,
+    ) -> Result<(usize, RawReceiver), Status> {
+        let compress = self.inner.options.compress(options.options.compression(self));
+        let message = envelope(compress, message)?;
+        let wire_bytes = message.len() - ENVELOPE_BYTES;
+        let started = start(self, method, options.options, Some(message))?;
+        let message_bytes_max = self.inner.options.limits.message_bytes_max;
+        Ok((wire_bytes, RawReceiver { queue: started.incoming, message_bytes_max }))
+    }
+
+    /// Verb and target of the HTTP request that begins a call of this method with this message (in the channel's codec); `None`
+    /// where calls are no HTTP requests, or the message fits no rule of REST.
+    pub fn http_request(&self, method: &Method, message: &[u8]) -> Option<(&'static str, String)> {
+        match self.protocol() {
+            Protocol::Native => None,
+            Protocol::Rest => {
+                let request = rest::client_request(method.http(), method.kind(), message).ok()?;
+                Some((request.verb(), request.path))
+            }
+            _ => Some(("POST", method.path().to_owned())),
+        }
     }
 }
 

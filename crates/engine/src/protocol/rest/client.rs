@@ -32,6 +32,16 @@ pub struct ClientRequest {
     pub body: Bytes,
 }
 
+impl ClientRequest {
+    /// The verb: that of the rule, and POST where any will do.
+    pub fn verb(&self) -> &'static str {
+        match self.rule.verb {
+            "*" => "POST",
+            verb => verb,
+        }
+    }
+}
+
 /// Deepest message that is taken apart into query parameters.
 const DEPTH_MAX: usize = 16;
 
@@ -128,11 +138,7 @@ pub(crate) fn answer_head(headers: &Headers) -> Result<AnswerHead, Status> {
 /// The headers of a request. What the caller adds follows.
 pub(crate) fn request_headers(options: &RequestOptions, request: &ClientRequest) -> Headers {
     let mut headers = Headers::new();
-    let verb = match request.rule.verb {
-        "*" => "POST",
-        verb => verb,
-    };
-    headers.push(":method", verb);
+    headers.push(":method", request.verb());
     headers.push(":scheme", options.scheme);
     headers.push(":path", &request.path);
     headers.push(":authority", &options.authority);
