@@ -12,6 +12,7 @@ fn main() -> Result<(), polywire_proto::Error> {
         .file("grpc/reflection/v1alpha/reflection.proto")
         .file("polywire/examples/v1/greeter.proto")
         .file("polywire/test/v1/echo.proto")
+        .file("polywire/test/v1/rest_echo.proto")
         .options(options)
         .compile()
 }

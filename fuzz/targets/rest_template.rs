@@ -102,11 +102,11 @@ fuzz_target!(|input: &[u8]| {
         let _ = answer.leading(&Metadata::new());
         let _ = answer.message(body.clone(), Compression::Identity);
         let end = answer.end(&Status::aborted(path.to_owned()), &Metadata::new());
-        assert!(!answer_status(409, &end.body).is_ok());
+        assert!(!answer_status(409, &end.body, None).is_ok());
     }
 
-    let _ = answer_message(&WATCH[0], "a/b", &body);
-    let _ = answer_message(&DOWNLOAD[0], "a/b", &body);
+    let _ = answer_message(&WATCH[0], "a/b", &body, None);
+    let _ = answer_message(&DOWNLOAD[0], "a/b", &body, None);
     let mut lines = Lines::new(1 << 10);
     for chunk in body.chunks(7) {
         lines.push(chunk);

@@ -11,6 +11,7 @@ use polywire::health::v1::{HealthCheckRequest, HealthClient};
 use support::shop::TestShop;
 
 support::shop::on_every_wire! {
+    without a rule:
     a_server_without_its_database_is_not_serving,
     each_service_tells_how_it_is,
 }

@@ -15,6 +15,7 @@ use polywire::{Code, Receiver, Sender, Status};
 use support::shop::TestShop;
 
 support::shop::on_every_wire! {
+    without a rule:
     a_board_holds_only_so_many_tickets,
     a_kitchen_must_announce_itself_first,
     a_kitchen_that_comes_back_is_reminded,

@@ -11,7 +11,6 @@ use orders::proto::google::rpc::RetryInfo;
 use orders::proto::orders::v1::{CancelOrderRequest, CreateOrderRequest, OrderStatus};
 use orders::proto::stock::v1::GetItemRequest;
 use polywire::{Call, Channel, Code, Interceptor, Next, Reply, Server, Status};
-use support::Kind;
 use support::shop::{TestShop, Wire, detail, request};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -89,11 +88,11 @@ async fn a_caller_in_a_hurry_does_not_wait_for_the_stock() {
 
 /// A Stock, a shop that uses it, and how the one reaches the other.
 async fn stock_and_shop() -> (TestShop, TestShop, Reach) {
-    let stock = TestShop::open(Kind::SqliteMemory, Wire::GrpcInMemory).await.unwrap();
+    let stock = TestShop::open(Wire::GRPC_IN_MEMORY).await.unwrap();
     let reach = Reach(Arc::new(AtomicU8::new(Reach::ANSWERS)));
     let server = stock.app.mount(Server::new().intercept(reach.clone())).start().unwrap();
     let channel = Channel::in_memory(&server.handle()).build().unwrap();
-    let shop = TestShop::open_with(Kind::SqliteMemory, Wire::GrpcInMemory, |settings| {
+    let shop = TestShop::open_with(Wire::GRPC_IN_MEMORY, |settings| {
         settings.stock = Some(channel);
         settings.stock_timeout = Duration::from_millis(100);
     });

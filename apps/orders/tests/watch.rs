@@ -124,11 +124,11 @@ async fn a_sequence_that_has_not_come_is_out_of_range(shop: TestShop) {
 
 /// One watcher reads nothing while far more happens than any buffer between would hold; the others go on meanwhile.
 async fn a_slow_watcher_misses_nothing_and_stops_nobody(shop: TestShop) {
-    const ORDERS: i64 = 600;
+    const ORDERS: i64 = 300;
     let mut slow = shop.orders.watch_all(watch_all(Some(0))).await.unwrap();
     let mut quick = shop.orders.watch_all(watch_all(Some(0))).await.unwrap();
     let (mut sender, summary) = shop.orders.import().await.unwrap();
-    let lines: Vec<_> = (0..20).map(|_| ("sparkling-water", 1)).collect();
+    let lines: Vec<_> = (0..40).map(|_| ("sparkling-water", 1)).collect();
     let restock = orders::proto::stock::v1::AdjustItemRequest {
         name: "items/sparkling-water".to_owned(),
         change: 100_000,
@@ -170,8 +170,7 @@ async fn watchers_are_told_to_come_back_when_the_server_ends(shop: TestShop) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_so_many_may_watch() {
-    let shop =
-        TestShop::open_with(support::Kind::SqliteMemory, Wire::GrpcInMemory, |settings| settings.followers_max = 2);
+    let shop = TestShop::open_with(Wire::GRPC_IN_MEMORY, |settings| settings.followers_max = 2);
     let shop = shop.await.unwrap();
     let mut first = shop.orders.watch_all(watch_all(None)).await.unwrap();
     first.leading().await;

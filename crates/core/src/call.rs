@@ -248,12 +248,6 @@ impl Call {
         answer.leading = leading;
         answer.trailing = trailing;
     }
-
-    /// Whether the answer has metadata of its own.
-    #[doc(hidden)]
-    pub fn has_answer_metadata(&self) -> bool {
-        self.answer.is_some()
-    }
 }
 
 static EMPTY: Metadata = Metadata::new();

@@ -15,7 +15,7 @@ use crate::{
     protocol::{
         RequestTemplate, ResponseHead, Templates,
         cors::CorsPolicy,
-        rest::{DetailJson, Routes},
+        rest::{DetailJson, ReadDetail, Routes},
     },
     transmit::Transmit,
     wire::{
@@ -49,6 +49,8 @@ pub struct ConfigParts {
     pub decompress: Option<Decompress>,
     /// Writes a detail of a status as JSON, for REST.
     pub detail_json: Option<DetailJson>,
+    /// Reads such a detail.
+    pub read_detail: Option<ReadDetail>,
     /// Which methods are reached as REST.
     pub routes: Option<Routes>,
     /// Server: protocols that are not spoken.
@@ -130,6 +132,10 @@ impl Config {
 
     pub(crate) fn detail_json(&self) -> Option<DetailJson> {
         self.parts.detail_json
+    }
+
+    pub(crate) fn read_detail(&self) -> Option<ReadDetail> {
+        self.parts.read_detail
     }
 
     /// A message of the protocol itself without its compression.
@@ -356,9 +362,10 @@ impl Connection {
         }
     }
 
-    /// Server: a connection that speaks what TLS has agreed on by ALPN. Without that its first bytes tell, unless only one wire
+    /// Server: a connection that speaks what TLS has agreed on by ALPN. Without that, or if that wire is off, its first bytes tell, unless only one wire
     /// is on.
     pub fn accept(agreed: Option<Beginning>, config: &Arc<Config>, now: Instant, seed: u64) -> Self {
+        let agreed = agreed.filter(|beginning| config.speaks_wire(beginning.wire()));
         let kind = match agreed.or_else(|| config.only_beginning()) {
             Some(beginning) => Kind::served(beginning, config, now, seed),
             None => Kind::Detecting(Box::new(Detecting::new(config, now))),

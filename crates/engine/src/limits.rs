@@ -133,7 +133,8 @@ pub struct Limits {
 
     // WebSocket
     /// Longest message of a WebSocket that has to be gathered before it can be read: text, with what the JSON form puts
-    /// around a message of `message_bytes_max`, and whatever is compressed, before and after decompression. Other binary
+    /// around a message of `message_bytes_max`, and whatever is compressed, before and after decompression: compressed native
+    /// frames come in messages of up to 64 KiB, so it should not be below that. Other binary
     /// messages that carry native frames are read as they come and have no limit. Default 4 MiB + 64 KiB.
     pub websocket_message_bytes_max: usize,
     /// A ping is sent after so long without a byte from the peer. Below the minute after which many proxies forget a silent

@@ -532,6 +532,33 @@ fn what_becomes_smaller_is_sent_compressed_in_one_frame() {
 }
 
 #[test]
+fn a_stream_of_bytes_is_compressed_in_messages_that_every_receiver_takes() {
+    for role in [Role::Server, Role::Client] {
+        let mut side = Side::new(role);
+        let limits = Limits { websocket_message_bytes_max: 64 * 1024, ..Limits::default() };
+        let peer = if role == Role::Server { Role::Client } else { Role::Server };
+        let mut receiver = Side::with(peer, limits, Some(Deflate::default()));
+        let bytes = wordy(300_000).into_bytes();
+        let mut content = Transmit::default();
+        content.put(&bytes[..10]);
+        content.put_payload(Bytes::copy_from_slice(&bytes[10..200_000]));
+        content.put_payload(Bytes::copy_from_slice(&bytes[200_000..]));
+        side.messages.send_transmit(&mut content);
+        assert!(content.is_empty());
+        let mut out = Transmit::default();
+        while side.messages.poll_transmit(side.now, &mut out) {}
+        receiver.receive(&out.chunks().flatten().copied().collect::<Vec<_>>());
+        let mut received = Vec::new();
+        for incoming in &receiver.incoming {
+            let Incoming::Binary(piece) = incoming else { panic!("{incoming:?}") };
+            received.extend_from_slice(piece);
+        }
+        assert_eq!(receiver.incoming.len(), 5);
+        assert!(received == bytes);
+    }
+}
+
+#[test]
 fn what_would_not_become_smaller_is_sent_as_it_is() {
     let mut state = 1_u64;
     let noise: Vec<u8> = (0..5_000)

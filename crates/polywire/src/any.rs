@@ -50,6 +50,22 @@ pub fn detail_any_json(detail: &Detail) -> Option<String> {
     })
 }
 
+/// What [`detail_any_json`] wrote, when its type is known.
+pub(crate) fn read_detail(json: &[u8]) -> Option<Detail> {
+    register_well_known();
+    let Value::Object(mut fields) = serde_json::from_slice(json).ok()? else { return None };
+    let Value::String(type_url) = fields.remove("@type")? else { return None };
+    let (_, name) = type_url.rsplit_once('/')?;
+    let url = format!("type.googleapis.com/{name}");
+    let (from_json, stands_alone) =
+        with_any_registry(|known| Some(known?.lookup(&url)).flatten().map(|entry| (entry.from_json, entry.is_wkt)))?;
+    // Bytes in base64, of a server that does not know the type, look like a field `value`.
+    let maybe_bytes = fields.len() == 1 && fields.contains_key("value");
+    let json = if stands_alone { fields.remove("value")? } else { Value::Object(fields) };
+    let value = from_json(json).ok()?;
+    (!maybe_bytes || stands_alone || !value.is_empty()).then(|| Detail { type_url, value: value.into() })
+}
+
 /// The message's JSON, and whether it stands for itself in an `Any` instead of lending it its fields.
 fn message_json(detail: &Detail) -> Option<(Value, bool)> {
     register_well_known();
@@ -157,5 +173,32 @@ mod tests {
         let any: Any = serde_json::from_str(json).expect("the type is known");
         assert_eq!(any.value, &b"\x0a\x01a"[..]);
         assert_eq!(serde_json::to_string(&any).expect("the type is known"), json);
+    }
+    #[test]
+    fn what_was_written_is_read_again() {
+        let details = [
+            crate::error_details::detail(&bad_request()),
+            crate::error_details::detail(&RetryInfo::default()),
+            Detail {
+                type_url: "x/google.protobuf.Duration".to_owned(),
+                value: Duration { seconds: 1, nanos: 500_000_000, ..Default::default() }.encode_to_bytes(),
+            },
+        ];
+        for detail in details {
+            let json = detail_any_json(&detail).expect("it is known");
+            assert_eq!(read_detail(json.as_bytes()), Some(detail), "{json}");
+        }
+        for json in [
+            r#"{"@type":"x/never.heard.of.it","n":1}"#,
+            // Bytes that somebody wrote who does not know the type.
+            r#"{"@type":"x/google.rpc.RetryInfo","value":"CgA="}"#,
+            r#"{"@type":"x/google.protobuf.Duration","value":"CgA="}"#,
+            r#"{"@type":"google.rpc.RetryInfo"}"#,
+            r#"{"retryDelay":"1s"}"#,
+            "[]",
+            "{",
+        ] {
+            assert_eq!(read_detail(json.as_bytes()), None, "{json}");
+        }
     }
 }

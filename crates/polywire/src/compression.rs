@@ -137,6 +137,10 @@ impl Fault {
         Self::Malformed(format!("{count} bytes follow its end"))
     }
 
+    fn too_many_streams() -> Self {
+        Self::malformed("it consists of too many streams")
+    }
+
     fn malformed(reason: impl fmt::Display) -> Self {
         Self::Malformed(reason.to_string())
     }

@@ -204,6 +204,14 @@ fn a_size_that_is_announced_is_not_believed() {
 }
 
 #[test]
+fn gzip_of_very_many_streams_is_refused() {
+    let one = compressed(Compression::Gzip, b"");
+    assert_eq!(decompress(Compression::Gzip, &one.repeat(64).into(), 1000).unwrap(), "");
+    let error = decompress(Compression::Gzip, &one.repeat(65).into(), 1000).unwrap_err();
+    assert_eq!(error.to_string(), "malformed gzip message: it consists of too many streams");
+}
+
+#[test]
 fn a_gzip_header_may_carry_fields_that_say_nothing() {
     let plain = compressed(Compression::Gzip, b"message");
     let mut named = plain[..10].to_vec();

@@ -2,48 +2,128 @@
 
 mod shared;
 
+use std::net::SocketAddr;
+
 use flate2::{Decompress, FlushDecompress};
-use polywire::{Channel, CorsPolicy, Protocol, Server, Wire, http};
-use shared::{EchoClient, EchoRequest, EchoServer, Echoer};
+use polywire::{Call, Channel, Code, CorsPolicy, Protocol, Server, Status, Wire, http};
+use shared::{
+    EchoClient, EchoReply, EchoRequest, EchoRequestView, EchoServer, Echoer, RestEchoClient, RestEchoServer,
+    RestEchoService,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
 };
 
-const WIRES: [(&str, Wire, Protocol); 7] = [
+const WIRES: [(&str, Wire, Protocol); 11] = [
     ("connect+h2c", Wire::Http2, Protocol::Connect),
     ("connect+http", Wire::Http1, Protocol::Connect),
     ("grpc-web+h2c", Wire::Http2, Protocol::GrpcWeb),
     ("grpc-web+http", Wire::Http1, Protocol::GrpcWeb),
+    ("grpc-web-text+h2c", Wire::Http2, Protocol::GrpcWeb),
+    ("grpc-web-text+http", Wire::Http1, Protocol::GrpcWeb),
     ("http", Wire::Http2, Protocol::Grpc),
     ("native", Wire::Native, Protocol::Native),
+    ("rest+h2c", Wire::Http2, Protocol::Rest),
+    ("rest+http", Wire::Http1, Protocol::Rest),
     ("ws", Wire::WebSocket, Protocol::Native),
 ];
 
+/// Echo has no rules for REST.
+impl RestEchoService for Echoer {
+    async fn say(&self, _call: &mut Call, request: EchoRequestView<'_>) -> Result<EchoReply, Status> {
+        Ok(EchoReply { text: request.text.to_owned(), ..Default::default() })
+    }
+}
+
+/// Has a text said back over a wire.
+async fn say(scheme: &str, address: SocketAddr, text: &str) -> Result<String, Status> {
+    let channel = Channel::to(format!("{scheme}://{address}")).unwrap();
+    let request = EchoRequest { text: text.to_owned(), ..Default::default() };
+    let reply = match scheme.starts_with("rest+") {
+        true => RestEchoClient::new(channel).say(request).await,
+        false => EchoClient::new(channel).unary(request).await,
+    };
+    reply.map(|reply| reply.text)
+}
+
+/// Has a text said back over a WebSocket by the JSON text form; what comes first, if it is text.
+async fn say_as_text(address: SocketAddr, text: &str) -> Option<String> {
+    let mut transport = TcpStream::connect(address).await.unwrap();
+    let request = "GET / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                   sec-websocket-version: 13\r\nsec-websocket-key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    transport.write_all(request.as_bytes()).await.unwrap();
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        head.push(transport.read_u8().await.unwrap().into());
+    }
+    if !head.starts_with("HTTP/1.1 101") {
+        return None;
+    }
+    let call = format!(r#"{{"call":"polywire.test.v1.Echo/Unary","message":{{"text":"{text}"}}}}"#);
+    // A masked frame (with zeros), short enough for one byte of length.
+    let len = u8::try_from(call.len()).unwrap();
+    assert!(len < 126);
+    let frame = [&[0x81, 0x80 | len, 0, 0, 0, 0], call.as_bytes()].concat();
+    transport.write_all(&frame).await.unwrap();
+    let (first, len) = (transport.read_u8().await.unwrap(), transport.read_u8().await.unwrap());
+    let mut answer = vec![0; len.into()];
+    transport.read_exact(&mut answer).await.unwrap();
+    (first == 0x81).then(|| String::from_utf8(answer).unwrap())
+}
+
 #[tokio::test]
 async fn every_wire_reaches_the_same_handler_and_is_counted() {
-    let server = Server::new().add(EchoServer::new(Echoer));
+    let server = Server::new().add(EchoServer::new(Echoer)).add(RestEchoServer::new(Echoer));
     let bound = server.bind("127.0.0.1:0").await.unwrap();
     let (address, handle) = (bound.address().unwrap(), bound.handle());
     tokio::spawn(bound.serve());
     for (scheme, wire, protocol) in WIRES {
         let before = handle.calls_started_by(wire, protocol);
-        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
-        let reply = echo.unary(EchoRequest { text: "hello".into(), ..Default::default() }).await.unwrap();
-        assert_eq!(reply.text, "hello", "{scheme}");
+        assert_eq!(say(scheme, address, "hello").await.unwrap(), "hello", "{scheme}");
         assert_eq!(handle.calls_started_by(wire, protocol), before + 1, "{scheme}");
+    }
+    assert_eq!(say_as_text(address, "hello").await.unwrap(), r#"{"id":0,"message":{"text":"hello"}}"#);
+    assert_eq!(handle.calls_started_by(Wire::WebSocket, Protocol::Text), 1);
+}
+
+#[tokio::test]
+async fn base64_carries_streams_and_errors_too() {
+    let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
+    let address = bound.address().unwrap();
+    tokio::spawn(bound.serve());
+    for scheme in ["grpc-web-text+h2c", "grpc-web-text+http"] {
+        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
+        let request = EchoRequest { text: "a piece".into(), times: 50, ..Default::default() };
+        let mut replies = echo.expand(&request).await.unwrap();
+        let mut count = 0;
+        while let Some(reply) = replies.next().await.unwrap() {
+            assert_eq!(reply.text, "a piece");
+            count += 1;
+        }
+        assert_eq!(count, 50, "{scheme}");
+        let (mut sender, reply) = echo.collect().await.unwrap();
+        for text in ["one", "two"] {
+            sender.send(&EchoRequest { text: text.into(), ..Default::default() }).await.unwrap();
+        }
+        sender.close();
+        assert_eq!(reply.await.unwrap().text, "onetwo", "{scheme}");
+        let refused = echo.unary(EchoRequest { text: "no".into(), code: 9, ..Default::default() }).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::FailedPrecondition, "no"), "{scheme}");
     }
 }
 
 #[tokio::test]
 async fn what_is_counted_can_be_read_by_prometheus() {
-    let server = Server::new().add(EchoServer::new(Echoer)).with_metrics(|| "cups_total 3\n".to_owned());
+    let server = Server::new()
+        .add(EchoServer::new(Echoer))
+        .add(RestEchoServer::new(Echoer))
+        .with_metrics(|| "cups_total 3\n".to_owned());
     let bound = server.bind("127.0.0.1:0").await.unwrap();
     let (address, handle) = (bound.address().unwrap(), bound.handle());
     tokio::spawn(bound.serve());
     for (scheme, ..) in WIRES {
-        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
-        echo.unary(EchoRequest::default()).await.unwrap();
+        say(scheme, address, "").await.unwrap();
     }
     shared::until(|| handle.connections_open() == 0).await;
     let mut transport = TcpStream::connect(address).await.unwrap();
@@ -56,12 +136,13 @@ async fn what_is_counted_can_be_read_by_prometheus() {
         "# TYPE polywire_calls_started_total counter",
         r#"polywire_calls_started_total{wire="http/1.1",protocol="connect"} 1"#,
         r#"polywire_calls_started_total{wire="http/2",protocol="grpc"} 1"#,
-        r#"polywire_calls_started_total{wire="http/2",protocol="rest"} 0"#,
+        r#"polywire_calls_started_total{wire="http/2",protocol="rest"} 1"#,
         r#"polywire_calls_started_total{wire="native",protocol="native"} 1"#,
         r#"polywire_calls_started_total{wire="websocket",protocol="native"} 1"#,
         "polywire_http_requests_total 1",
         "polywire_calls_open 1",
-        "polywire_connections_accepted_total 8",
+        r#"polywire_calls_started_total{wire="websocket",protocol="text"} 0"#,
+        &format!("polywire_connections_accepted_total {}", WIRES.len() + 1),
         "polywire_connections_open 1",
         "cups_total 3",
     ] {
@@ -77,18 +158,90 @@ async fn what_is_counted_can_be_read_by_prometheus() {
 async fn what_is_switched_off_is_refused_and_the_rest_goes_on() {
     let server = Server::new()
         .add(EchoServer::new(Echoer))
+        .add(RestEchoServer::new(Echoer))
         .without_wire(Wire::Native)
         .without_wire(Wire::WebSocket)
-        .without_protocol(Protocol::GrpcWeb);
+        .without_protocol(Protocol::GrpcWeb)
+        .without_protocol(Protocol::Rest);
     let bound = server.bind("127.0.0.1:0").await.unwrap();
     let address = bound.address().unwrap();
     tokio::spawn(bound.serve());
     for (scheme, wire, protocol) in WIRES {
-        let off = matches!(wire, Wire::Native | Wire::WebSocket) || protocol == Protocol::GrpcWeb;
-        let echo = EchoClient::new(Channel::to(format!("{scheme}://{address}")).unwrap());
-        let reply = echo.unary(EchoRequest { text: "hello".into(), ..Default::default() }).await;
+        let off =
+            matches!(wire, Wire::Native | Wire::WebSocket) || matches!(protocol, Protocol::GrpcWeb | Protocol::Rest);
+        let reply = say(scheme, address, "hello").await;
         assert_eq!(reply.is_err(), off, "{scheme}: {reply:?}");
     }
+    assert_eq!(say_as_text(address, "hello").await, None);
+}
+
+#[tokio::test]
+async fn a_websocket_may_be_left_with_one_of_its_forms() {
+    for off in [Protocol::Text, Protocol::Native] {
+        let bound = Server::new().add(EchoServer::new(Echoer)).without_protocol(off).bind("127.0.0.1:0").await.unwrap();
+        let address = bound.address().unwrap();
+        tokio::spawn(bound.serve());
+        assert_eq!(say_as_text(address, "hello").await.is_none(), off == Protocol::Text);
+        assert_eq!(say("ws", address, "hello").await.is_err(), off == Protocol::Native);
+    }
+}
+
+/// What a page sends whose requests can hold nothing but text.
+#[tokio::test]
+async fn grpc_web_as_text_is_base64_both_ways() {
+    let bound = Server::new().add(EchoServer::new(Echoer)).bind("127.0.0.1:0").await.unwrap();
+    let (address, handle) = (bound.address().unwrap(), bound.handle());
+    tokio::spawn(bound.serve());
+    // An envelope of seven bytes: `text: "hello"`; whole, and in two pieces that are padded each.
+    for body in ["AAAAAAcKBWhlbGxv", "AAAAAAc=CgVoZWxsbw=="] {
+        let len = body.len();
+        let request = format!(
+            "POST /polywire.test.v1.Echo/Unary HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {len}\r\n\
+             content-type: application/grpc-web-text+proto\r\naccept: application/grpc-web-text+proto\r\n\r\n{body}"
+        );
+        let mut transport = TcpStream::connect(address).await.unwrap();
+        transport.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        transport.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+        assert!(head.contains("content-type: application/grpc-web-text+proto"), "{head}");
+        let body = from_base64(&without_chunks(head, body));
+        let (message, end) = body.split_at(12);
+        assert_eq!(message, b"\0\0\0\0\x07\n\x05hello");
+        assert_eq!(end[0], 0x80, "the trailers: {end:?}");
+        assert!(end[5..].starts_with(b"grpc-status: 0\r\n") || end[5..].starts_with(b"grpc-status:0\r\n"), "{end:?}");
+    }
+    assert_eq!(handle.calls_started_by(Wire::Http1, Protocol::GrpcWeb), 2);
+}
+
+/// A body without the lengths of its chunks, if it has some.
+fn without_chunks(head: &str, mut body: &str) -> String {
+    if !head.contains("transfer-encoding: chunked") {
+        return body.to_owned();
+    }
+    let mut whole = String::new();
+    while let Some((len, rest)) = body.split_once("\r\n") {
+        let len = usize::from_str_radix(len, 16).unwrap();
+        if len == 0 {
+            break;
+        }
+        whole.push_str(&rest[..len]);
+        body = &rest[len + 2..];
+    }
+    whole
+}
+
+/// The bytes of base64 in which padding may stand anywhere.
+fn from_base64(text: &str) -> Vec<u8> {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = text.as_bytes().chunks(4).flat_map(|group| {
+        let digits = group.iter().filter_map(|digit| DIGITS.iter().position(|other| other == digit));
+        let (count, value) = digits.fold((0, 0), |(count, value), digit| (count + 1, value << 6 | digit as u32));
+        let bytes = (value << (6 * (4 - count))).to_be_bytes();
+        bytes[1..count as usize].to_vec()
+    });
+    groups.collect()
 }
 
 #[tokio::test]

@@ -42,11 +42,12 @@ pub(crate) async fn run(options: Options) -> Result<bool, String> {
     Ok(count.close())
 }
 
-/// The tests of the engine whose names begin with `websocket_`.
+/// Our own cases: the tests of the engine whose names begin with `websocket_`, and those of WebSockets in HTTP/2 (RFC 8441).
 async fn own() -> Result<Count, String> {
     let started = Instant::now();
     let mut cargo = process::command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["test", "--package", "polywire-engine", "--test", "websocket_*"]);
+    cargo.args(["test", "--package", "polywire-engine", "--package", "polywire"]);
+    cargo.args(["--test", "websocket_*", "--test", "tunnel"]);
     let ended = process::run(cargo, OWN_LIMIT).await?;
     let mut count = Count::default();
     for line in ended.output.lines() {

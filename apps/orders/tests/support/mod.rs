@@ -77,6 +77,17 @@ pub fn order(clock: &Clock, chance: u64, customer: &str) -> Order {
     }
 }
 
+/// Lets time pass until it is so; a minute at most.
+pub async fn until(condition: impl Fn() -> bool) {
+    for _ in 0..60_000 {
+        if condition() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("it never came to that");
+}
+
 /// Text, unchecked.
 pub fn text(text: &str) -> Text {
     Text::new("text", text, 100).unwrap()

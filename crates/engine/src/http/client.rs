@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Instant};
 use bytes::Bytes;
 use polywire_core::{Codec, Compression, CompressionSet, Message, Metadata, Status};
 
-use super::{CallState, Http, Phase, Rare, Reading, RestAnswer, bare, find_mut, line, split_envelope};
+use super::{CallState, Http, Phase, Rare, Reading, RestAnswer, bare, find_mut, line, split_envelope, written};
 use crate::{
     connection::{CallKey, Event, OpenCall},
     protocol::{
@@ -35,7 +35,7 @@ impl Http {
                 let ends_with_head = request.last && request.message.is_none();
                 let key = self.wire.open(now, request.template.headers(), extra.as_ref(), ends_with_head)?;
                 if let Some(message) = request.message {
-                    self.wire.send_data(key, message, request.last);
+                    self.wire.send_data(key, written(form, message), request.last);
                 }
                 key
             }
@@ -129,7 +129,7 @@ impl Http {
         let rare = call.rare.as_mut()?;
         let answer = rare.rest.as_mut()?;
         if !(200..300).contains(&head.http_status) {
-            rare.error = Some(rest::answer_status(head.http_status, b""));
+            rare.error = Some(rest::answer_status(head.http_status, b"", None));
         } else if answer.streams && answer.rule.answers_raw() {
             call.body = Body::Raw;
         } else if answer.streams {
@@ -144,10 +144,12 @@ impl Http {
     /// REST: the whole body of an answer that is one message or an error.
     pub(super) fn read_rest_whole(&mut self, key: CallKey, rare: Rare, body: &Bytes) -> Option<Event> {
         let Rare { rest: Some(answer), trailing, error, .. } = rare else { return None };
+        let read_detail = self.config.read_detail();
         if error.is_some() {
-            return Some(self.end(key, rest::answer_status(answer.http_status, body), trailing, false));
+            let status = rest::answer_status(answer.http_status, body, read_detail);
+            return Some(self.end(key, status, trailing, false));
         }
-        match rest::answer_message(answer.rule, &answer.content_type, body) {
+        match rest::answer_message(answer.rule, &answer.content_type, body, read_detail) {
             Ok(bytes) => {
                 let ended = self.end(key, Status::ok(), trailing, false);
                 self.events.push_back(ended);

@@ -59,7 +59,9 @@ impl Http {
                 let answer = call.rare.as_ref().and_then(|rare| rare.rest.as_ref());
                 let bytes = match (&call.rest, answer) {
                     (Some(rest), _) => rest.request.message(bytes),
-                    (None, Some(answer)) => rest::answer_message(answer.rule, &answer.content_type, &bytes),
+                    (None, Some(answer)) => {
+                        rest::answer_message(answer.rule, &answer.content_type, &bytes, self.config.read_detail())
+                    }
                     (None, None) => Ok(bytes),
                 };
                 match bytes {

@@ -40,8 +40,8 @@ pub(crate) fn content_type(codec: Codec, text: bool) -> &'static [u8] {
 pub(crate) fn request_fixed(options: &RequestOptions) -> Headers {
     let mut headers = Headers::new();
     grpc::write_target(&mut headers, options);
-    headers.push(b"content-type", content_type(options.codec, false));
-    headers.push(b"accept", content_type(options.codec, false));
+    headers.push(b"content-type", content_type(options.codec, options.text));
+    headers.push(b"accept", content_type(options.codec, options.text));
     headers.push(b"x-grpc-web", b"1");
     grpc::write_compressions(&mut headers, options);
     headers

@@ -35,6 +35,8 @@ pub struct RequestOptions {
     pub rules: &'static [HttpRule],
     /// Whether the calls may be made by GET, where the protocol has that.
     pub get: bool,
+    /// gRPC-Web: in base64.
+    pub text: bool,
     /// What the client calls itself.
     pub user_agent: String,
     /// How messages are written.
@@ -55,6 +57,7 @@ impl Default for RequestOptions {
             kind: MethodKind::BidiStreaming,
             rules: &[],
             get: false,
+            text: false,
             user_agent: String::new(),
             codec: Codec::Proto,
             compression: Compression::Identity,
@@ -79,6 +82,7 @@ impl RequestTemplate {
                 (Form::ConnectUnary, connect::unary_request_fixed(&options))
             }
             Protocol::Connect => (Form::ConnectStreaming, connect::streaming_request_fixed(&options)),
+            Protocol::GrpcWeb if options.text => (Form::GrpcWebText, grpc_web::request_fixed(&options)),
             Protocol::GrpcWeb => (Form::GrpcWeb, grpc_web::request_fixed(&options)),
             // Even verb and path depend on the message.
             Protocol::Rest => (Form::Rest, Headers::new()),

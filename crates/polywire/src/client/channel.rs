@@ -48,7 +48,8 @@ use crate::{
 /// when that fails. When the server's limit of concurrent calls is reached, another connection is opened by itself.
 ///
 /// A call that the server says it has not looked at (it was going away, or had no room) is made once more by itself, if the
-/// client sends a single request; requests that are streamed are not kept for that. Nothing else is repeated.
+/// client sends a single request of at most 256 KiB; others, and requests that are streamed, are not kept for that. Nothing else is
+/// repeated.
 #[derive(Clone)]
 pub struct Channel {
     pub(crate) inner: Arc<Inner>,
@@ -411,6 +412,7 @@ impl ChannelBuilder {
             self.options.accepts,
             ConfigParts {
                 decompress: Some(undo),
+                read_detail: Some(crate::any::read_detail),
                 websocket: Policy { deflate: self.options.websocket_compression, ..Policy::default() },
                 message_compression: Some(&WebSocketDeflate),
                 ..ConfigParts::default()
@@ -475,6 +477,7 @@ impl Inner {
             kind: method.kind(),
             rules: method.http(),
             get: self.options.get && method.idempotency() == Idempotency::NoSideEffects,
+            text: self.target.text_form,
             scheme: if self.tls.is_some() { "https" } else { "http" },
             authority: self.authority().to_owned(),
             path: method.path().to_owned(),

@@ -54,7 +54,15 @@ impl Drop for Expiry {
     }
 }
 
+/// A longer request is not kept to be made once more: calls may wait for their answers by the hundred.
+const REPEATED_BYTES_MAX: usize = 256 * 1024;
+
 impl StartCall {
+    /// Whether it is kept until the server has answered something, to be made once more if it was not looked at.
+    fn is_small(&self) -> bool {
+        self.message.as_ref().is_none_or(|message| message.len() <= REPEATED_BYTES_MAX)
+    }
+
     /// Ends a call that never reached a connection.
     pub(crate) fn fail(self, status: Status) {
         end(&self.incoming, self.outgoing.as_deref(), self.ended, Err(status), Metadata::new());
@@ -239,8 +247,7 @@ impl ClientCalls {
             outgoing: start.outgoing.take(),
             ended: start.ended.take(),
             half_closed: last,
-            // A stream of requests is not kept.
-            again: (last && !start.is_repeated).then_some(start),
+            again: (last && !start.is_repeated && start.is_small()).then_some(start),
         });
         // What happened before the link was there woke nobody.
         self.look(connection, key);
@@ -274,10 +281,13 @@ impl ClientCalls {
 
     /// The server has not looked at the call: it is made once more, at once, wherever there is room ("transparent retry", gRFC
     /// A6). False: it cannot be.
-    fn repeat(&mut self, key: CallKey) -> bool {
+    fn repeat(&mut self, key: CallKey, now: Instant) -> bool {
         let Some(slot) = find(&mut self.slots, key) else { return false };
         let Some(channel) = self.channel.upgrade() else { return false };
         let Some(mut start) = slot.again.take().filter(|start| !start.is_over()) else { return false };
+        if start.deadline.is_some_and(|deadline| deadline <= now) {
+            return false;
+        }
         start.is_repeated = true;
         start.ended = slot.ended.take();
         self.slots[key.index()] = None;
@@ -323,7 +333,7 @@ impl Calls for ClientCalls {
                 }
             }
             Event::Ended { key, status, trailing, unprocessed } => {
-                if !(unprocessed && self.repeat(key)) {
+                if !(unprocessed && self.repeat(key, now)) {
                     self.ended(key, status.into_result(), trailing);
                 }
             }

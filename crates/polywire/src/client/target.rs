@@ -16,6 +16,8 @@ pub(crate) struct Target {
     pub(crate) wire: WireChoice,
     /// How calls are written.
     pub(crate) protocol: Protocol,
+    /// gRPC-Web in base64.
+    pub(crate) text_form: bool,
     /// Where a WebSocket is opened.
     pub(crate) path: String,
 }
@@ -51,24 +53,32 @@ pub struct InvalidTarget {
 impl Target {
     /// A place that is reached by gRPC over HTTP/2 without TLS.
     pub(crate) fn new(place: Place, authority: String) -> Self {
-        Self { place, authority, tls: false, wire: WireChoice::Http2, protocol: Protocol::Grpc, path: "/".to_owned() }
+        Self {
+            place,
+            authority,
+            tls: false,
+            wire: WireChoice::Http2,
+            protocol: Protocol::Grpc,
+            text_form: false,
+            path: "/".to_owned(),
+        }
     }
 
     /// Reads a target as gRPC's naming page describes it: `dns:///host:port` (also without the scheme), `unix:path`,
     /// `ipv4:a:port,b:port`, `ipv6:[a]:port`, and `http://` or `https://` as people write them. A word in front of the scheme
-    /// chooses the protocol: `connect+https://`, `grpc-web+http://`, `rest+http://`; `native://`, `native+tls://`, `native+unix:`, `ws://` and
+    /// chooses the protocol: `connect+https://`, `grpc-web+http://`, `grpc-web-text+http://`, `rest+http://`; `native://`, `native+tls://`, `native+unix:`, `ws://` and
     /// `wss://` choose wire and protocol.
     pub(crate) fn parse(text: &str) -> Result<Self, InvalidTarget> {
         let invalid = |reason| InvalidTarget { target: text.to_owned(), reason };
         let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
         let (protocol, wire, place) = match scheme.split_once('+') {
-            Some((word @ ("connect" | "grpc-web" | "rest"), "h2c")) => {
+            Some((word @ ("connect" | "grpc-web" | "grpc-web-text" | "rest"), "h2c")) => {
                 (of_word(word), WireChoice::Http2, format!("http:{}", &text[scheme.len() + 1..]))
             }
-            Some((word @ ("connect" | "grpc-web" | "rest"), "http" | "https")) => {
+            Some((word @ ("connect" | "grpc-web" | "grpc-web-text" | "rest"), "http" | "https")) => {
                 (of_word(word), WireChoice::Http, text[word.len() + 1..].to_owned())
             }
-            Some((word @ ("connect" | "grpc-web" | "rest"), _)) => {
+            Some((word @ ("connect" | "grpc-web" | "grpc-web-text" | "rest"), _)) => {
                 (of_word(word), WireChoice::Http2, text[word.len() + 1..].to_owned())
             }
             Some(("native", "tls")) => {
@@ -85,7 +95,8 @@ impl Target {
         let target = Self::parse_place(&place).map_err(|error| invalid(error.reason))?;
         let behind = text.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
         let path = behind.map_or_else(|| "/".to_owned(), |(_, path)| format!("/{path}"));
-        Ok(Self { wire, protocol, path, ..target })
+        let text_form = scheme.starts_with("grpc-web-text+");
+        Ok(Self { wire, protocol, text_form, path, ..target })
     }
 
     fn parse_place(text: &str) -> Result<Self, InvalidTarget> {
@@ -97,7 +108,7 @@ impl Target {
             Some((_, rest)) if rest.starts_with("//") => {
                 return Err(invalid(
                     "unknown scheme; known are dns, http, https, ipv4, ipv6, unix, native, native+tls, native+unix, ws, wss, and \
-                     connect+, grpc-web+ or rest+ before http, https or h2c",
+                     connect+, grpc-web+, grpc-web-text+ or rest+ before http, https or h2c",
                 ));
             }
             _ => ("dns", text),

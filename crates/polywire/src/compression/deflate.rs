@@ -14,6 +14,10 @@ use super::{Fault, output::Output, with_kept};
 /// leaves 27 %.
 pub(super) const LEVEL: u32 = 2;
 
+/// Deflate streams that a message may consist of. Each makes the decoder begin again, however few bytes it has; compressors write
+/// one, and tools that join files a few.
+pub(super) const STREAMS_MAX: usize = 64;
+
 /// log2 of deflate's largest window, 32 KiB.
 const WINDOW_BITS: u8 = 15;
 
@@ -43,7 +47,7 @@ pub(super) fn decompress_gzip(compressed: &Bytes, bytes_max: usize) -> Result<By
     with_inflate(|decoder| {
         let mut out = Output::new(gzip_expected(compressed), bytes_max);
         let mut rest: &[u8] = compressed;
-        loop {
+        for _ in 0..STREAMS_MAX {
             rest = skip_gzip_header(rest)?;
             decoder.reset(false);
             let start = out.len();
@@ -56,6 +60,7 @@ pub(super) fn decompress_gzip(compressed: &Bytes, bytes_max: usize) -> Result<By
                 return Err(Fault::trailing_bytes(rest.len()));
             }
         }
+        Err(Fault::too_many_streams())
     })
 }
 

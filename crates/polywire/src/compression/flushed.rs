@@ -8,7 +8,7 @@ use polywire_engine::wire::websocket::{MessageCompression, MessageFault};
 
 use super::{
     Fault,
-    deflate::{LEVEL, with_inflate},
+    deflate::{LEVEL, STREAMS_MAX, with_inflate},
     output::Output,
 };
 
@@ -83,7 +83,7 @@ fn decompress(compressed: &[u8], bytes_max: usize) -> Result<Bytes, Fault> {
     with_inflate(|decoder| {
         let mut out = Output::new(compressed.len().saturating_mul(4), bytes_max);
         decoder.reset(false);
-        let mut ended = false;
+        let (mut ended, mut streams) = (false, 0);
         for mut rest in [compressed, &END] {
             loop {
                 let bytes = out.room()?;
@@ -94,6 +94,10 @@ fn decompress(compressed: &[u8], bytes_max: usize) -> Result<Bytes, Fault> {
                 ended = status == Status::StreamEnd;
                 if ended {
                     // §7.2.3.4: a block that says it is the last may stand anywhere.
+                    streams += 1;
+                    if streams > STREAMS_MAX {
+                        return Err(Fault::too_many_streams());
+                    }
                     decoder.reset(false);
                 } else if bytes.len() < bytes.capacity() && !rest.is_empty() && read == 0 && bytes.len() == len {
                     return Err(Fault::malformed("it makes no progress"));
@@ -195,6 +199,14 @@ mod tests {
         assert_eq!(WebSocketDeflate.decompress(&unflushed, LIMIT), Err(MessageFault::Malformed));
         // After a failure the next message is read as if nothing had been.
         assert_eq!(WebSocketDeflate.decompress(&whole, LIMIT).unwrap(), text(100));
+    }
+
+    #[test]
+    fn a_message_of_nothing_but_ends_is_refused_before_it_costs_anything() {
+        let many = [0x03, 0x00].repeat(STREAMS_MAX + 1);
+        assert_eq!(WebSocketDeflate.decompress(&many, LIMIT), Err(MessageFault::Malformed));
+        let few = [&[0x03, 0x00].repeat(STREAMS_MAX - 1)[..], &[0]].concat();
+        assert_eq!(WebSocketDeflate.decompress(&few, LIMIT).unwrap(), "");
     }
 
     #[test]

@@ -457,10 +457,13 @@ impl Calls for ServerCalls {
     }
 
     fn settle(&mut self, connection: &mut Connection, _now: Instant) {
-        if connection.calls_open() == 0 && self.slots.capacity() > SLOTS_KEPT && self.slots.iter().all(Option::is_none)
-        {
+        if connection.calls_open() > 0 {
+            return;
+        }
+        // What heads say may be large, and an idle connection should be small.
+        self.recent = Default::default();
+        if self.slots.capacity() > SLOTS_KEPT && self.slots.iter().all(Option::is_none) {
             self.slots = Vec::new();
-            self.recent = Default::default();
         }
     }
 

@@ -133,6 +133,11 @@ impl Shared {
         self.drive_connection(transport, connection, id, Arc::new(peer), permit);
     }
 
+    /// Room for a connection, once there is some. `None`: there will be none any more.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.connection_permits).acquire_owned().await.ok()
+    }
+
     /// Room for a WebSocket inside a stream of another connection. It is a connection like those that have a socket of their
     /// own, but it cannot wait for room unseen.
     pub(super) fn permit_websocket(&self) -> Option<OwnedSemaphorePermit> {
@@ -408,15 +413,25 @@ async fn wait_for_connections(shared: &Shared) {
 
 async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
-        let Ok(permit) = Arc::clone(&shared.connection_permits).acquire_owned().await else { return };
+        // What has been accepted waits for room, so that no place is held for a peer that has not come yet.
         let accepted = match &listener {
-            Listener::Tcp(listener) => {
-                listener.accept().await.map(|(stream, address)| shared.accept_tcp(stream, address, permit))
-            }
-            Listener::Unix(listener, _) => listener.accept().await.map(|(stream, address)| {
-                let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                shared.drive(stream, Security::None, peer, Some(permit));
-            }),
+            Listener::Tcp(listener) => match listener.accept().await {
+                Ok((stream, address)) => {
+                    let Some(permit) = shared.permit().await else { return };
+                    shared.accept_tcp(stream, address, permit);
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
+            Listener::Unix(listener, _) => match listener.accept().await {
+                Ok((stream, address)) => {
+                    let Some(permit) = shared.permit().await else { return };
+                    let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
+                    shared.drive(stream, Security::None, peer, Some(permit));
+                    Ok(())
+                }
+                Err(error) => Err(error),
+            },
         };
         if let Err(error) = accepted {
             tracing::warn!(%error, "a connection could not be accepted");

@@ -57,7 +57,12 @@ pub(super) fn written(server: &Shared) -> String {
             counters.http_requests(),
         ),
         ("polywire_calls_open", "gauge", "Calls and requests in progress.", counters.calls_open() as u64),
-        ("polywire_connections_accepted_total", "counter", "Connections that have been accepted.", accepted),
+        (
+            "polywire_connections_accepted_total",
+            "counter",
+            "Connections that have begun, WebSockets in HTTP/2 and requests of a mounted server among them.",
+            accepted,
+        ),
         ("polywire_connections_open", "gauge", "Connections that are open.", server.connections_open() as u64),
     ] {
         head(&mut text, name, kind, help);

@@ -314,6 +314,7 @@ impl Server {
             ConfigParts {
                 decompress: Some(undo),
                 detail_json: Some(any::detail_any_json),
+                read_detail: None,
                 routes: Some(routes(&self.services)?),
                 cors: self.options.cors.clone(),
                 websocket: Policy {

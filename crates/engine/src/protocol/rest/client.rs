@@ -48,6 +48,9 @@ const DEPTH_MAX: usize = 16;
 /// Most details that are read from one status.
 const DETAILS_MAX: usize = 64;
 
+/// Reads the JSON object that stands for a detail of a status; `None` for a type it does not know.
+pub type ReadDetail = fn(&[u8]) -> Option<Detail>;
+
 /// Writes a message (JSON) by the first of a method's rules that it fits.
 ///
 /// # Errors
@@ -70,7 +73,12 @@ pub fn client_request(rules: &'static [HttpRule], kind: MethodKind, message: &[u
 ///
 /// # Errors
 /// When it is the error that ends a stream.
-pub fn answer_message(rule: &HttpRule, content_type: &str, body: &Bytes) -> Result<Bytes, Status> {
+pub fn answer_message(
+    rule: &HttpRule,
+    content_type: &str,
+    body: &Bytes,
+    read_detail: Option<ReadDetail>,
+) -> Result<Bytes, Status> {
     let wrapped = |name: &str, value: &[u8]| {
         let mut out = Vec::with_capacity(name.len() + value.len() + 8);
         out.push(b'{');
@@ -84,7 +92,7 @@ pub fn answer_message(rule: &HttpRule, content_type: &str, body: &Bytes) -> Resu
         let raw = http_body(body, content_type);
         return Ok(rule.response_body.map_or_else(|| Bytes::from(raw.clone()), |field| wrapped(field.json_name, &raw)));
     }
-    if let Some(status) = error_in_stream(body) {
+    if let Some(status) = error_in_stream(body, read_detail) {
         return Err(status);
     }
     Ok(match rule.response_body {
@@ -153,8 +161,8 @@ pub(crate) fn request_headers(options: &RequestOptions, request: &ClientRequest)
 }
 
 /// The status that a response says whose HTTP status is not 200.
-pub fn answer_status(http_status: u16, body: &[u8]) -> Status {
-    if let Some(status) = json::value(body).ok().and_then(read_status) {
+pub fn answer_status(http_status: u16, body: &[u8], read_detail: Option<ReadDetail>) -> Status {
+    if let Some(status) = json::value(body).ok().and_then(|raw| read_status(raw, read_detail)) {
         return status;
     }
     let code = match http_status {
@@ -433,17 +441,17 @@ fn raw_body(object: &[u8]) -> Result<(Option<String>, Bytes), Status> {
 }
 
 /// The error that stands in a stream: an object with nothing in it but `error`, which is a status.
-fn error_in_stream(line: &[u8]) -> Option<Status> {
+fn error_in_stream(line: &[u8], read_detail: Option<ReadDetail>) -> Option<Status> {
     let mut entries = json::entries(line)?;
     let (key, value) = entries.next()?.ok()?;
     if key != "error" || entries.next().is_some() {
         return None;
     }
-    read_status(value)
+    read_status(value, read_detail)
 }
 
 /// A `google.rpc.Status`; others have it below `error`.
-fn read_status(raw: &[u8]) -> Option<Status> {
+fn read_status(raw: &[u8], read_detail: Option<ReadDetail>) -> Option<Status> {
     let (mut code, mut message, mut details) = (None, Cow::Borrowed(""), Vec::new());
     for entry in json::entries(raw)? {
         let (key, value) = entry.ok()?;
@@ -459,11 +467,13 @@ fn read_status(raw: &[u8]) -> Option<Status> {
         return None;
     }
     let status = Status::new(Code::from_number(code), message.into_owned());
-    Some(details.into_iter().take(DETAILS_MAX).filter_map(read_detail).fold(status, Status::with_detail))
+    let known = |raw| read_detail.and_then(|read| read(raw));
+    let details = details.into_iter().take(DETAILS_MAX).filter_map(|raw| known(raw).or_else(|| base64_detail(raw)));
+    Some(details.fold(status, Status::with_detail))
 }
 
-/// A detail whose value is base64; the others would need their types.
-fn read_detail(raw: &[u8]) -> Option<Detail> {
+/// A detail whose value is base64, as those are written whose type the server does not know.
+fn base64_detail(raw: &[u8]) -> Option<Detail> {
     let (mut type_url, mut bytes) = (None, None);
     for entry in json::entries(raw)? {
         let (key, value) = entry.ok()?;

@@ -16,7 +16,7 @@ mod request;
 mod routes;
 
 pub use answer::{Answer, DetailJson, Output, http_status};
-pub use client::{ClientRequest, answer_message, answer_status, client_request};
+pub use client::{ClientRequest, ReadDetail, answer_message, answer_status, client_request};
 pub(crate) use client::{answer_head, request_headers};
 pub use lines::Lines;
 pub use request::{Reading, Refusal, Request};

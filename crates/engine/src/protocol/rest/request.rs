@@ -166,11 +166,6 @@ impl Request {
         Ok(message.into())
     }
 
-    /// Whether the call has a message although the body is empty: always, except when the client streams.
-    pub fn has_message_without_body(&self) -> bool {
-        self.reading == Reading::Whole
-    }
-
     /// How the answer is written.
     pub fn answer(&self, detail_json: Option<DetailJson>) -> Answer {
         Answer::new(self.rule, self.answer, self.last_event, detail_json)

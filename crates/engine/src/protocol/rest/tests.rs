@@ -567,17 +567,34 @@ fn an_answer_of_a_server_reads_back() {
     let status =
         Status::not_found("no \"x\"").with_detail(Detail { type_url: "a.B".into(), value: Bytes::from_static(&[8]) });
     let output = answer("GET", "/v1/things/7", &[]).end(&status, &Metadata::new());
-    assert_eq!(answer_status(404, &output.body), status);
-    assert_eq!(answer_status(503, b"<html>").code(), Code::Unavailable);
-    assert_eq!(answer_status(503, br#"{"code":99}"#).code(), Code::Unavailable);
+    assert_eq!(answer_status(404, &output.body, None), status);
+    assert_eq!(answer_status(503, b"<html>", None).code(), Code::Unavailable);
+    assert_eq!(answer_status(503, br#"{"code":99}"#, None).code(), Code::Unavailable);
 
     let line = Bytes::from_static(br#"{"error":{"code":10,"message":"x","details":[]}}"#);
-    assert_eq!(answer_message(&WATCH[0], "", &line), Err(Status::aborted("x")));
+    assert_eq!(answer_message(&WATCH[0], "", &line, None), Err(Status::aborted("x")));
     for line in [r#"{"error":{"code":10},"more":1}"#, r#"{"error":"x"}"#, "{}"] {
         let line = Bytes::from_static(line.as_bytes());
-        assert_eq!(answer_message(&WATCH[0], "", &line), Ok(line));
+        assert_eq!(answer_message(&WATCH[0], "", &line, None), Ok(line));
     }
-    assert_eq!(answer_message(&TAGS[0], "", &Bytes::from_static(b"[1]")).unwrap(), r#"{"tags":[1]}"#);
-    let raw = answer_message(&DOWNLOAD[0], "a/b", &Bytes::from_static(b"a")).unwrap();
+    assert_eq!(answer_message(&TAGS[0], "", &Bytes::from_static(b"[1]"), None).unwrap(), r#"{"tags":[1]}"#);
+    let raw = answer_message(&DOWNLOAD[0], "a/b", &Bytes::from_static(b"a"), None).unwrap();
     assert_eq!(raw, r#"{"contentType":"a/b","data":"YQ=="}"#);
+}
+
+#[test]
+fn details_are_read_by_those_who_know_their_type_and_from_base64_otherwise() {
+    let known = Detail { type_url: "t/known".into(), value: Bytes::from_static(&[1]) };
+    let read = |raw: &[u8]| {
+        let known = Detail { type_url: "t/known".into(), value: Bytes::from_static(&[1]) };
+        raw.starts_with(br#"{"@type":"t/known""#).then_some(known)
+    };
+    let unknown = Detail { type_url: "t/other".into(), value: Bytes::from_static(&[8]) };
+    let body = br#"{"code":5,"message":"x","details":[{"@type":"t/known","n":1},{"@type":"t/other","value":"CA=="},
+        {"@type":"t/other","n":1}]}"#;
+    let both = Status::not_found("x").with_detail(known).with_detail(unknown.clone());
+    assert_eq!(answer_status(404, body, Some(read)), both);
+    assert_eq!(answer_status(404, body, None), Status::not_found("x").with_detail(unknown));
+    let line = [&br#"{"error":"#[..], body, b"}"].concat().into();
+    assert_eq!(answer_message(&WATCH[0], "", &line, Some(read)), Err(both));
 }

@@ -405,12 +405,6 @@ impl Connection {
         self.peer.connect_protocol
     }
 
-    /// The largest header list (name + value + 32 bytes a field) the peer says it takes; `u32::MAX`: it said nothing.
-    #[must_use]
-    pub fn header_list_bytes_peer_max(&self) -> u32 {
-        self.peer.header_list_bytes_max
-    }
-
     /// Bytes accepted by [`send_data`](Self::send_data) that wait for windows or room; 0 for a stream that is gone.
     #[must_use]
     pub fn queued_bytes(&self, key: StreamKey) -> usize {

@@ -160,6 +160,13 @@ const PONGS_BYTES_MAX: usize = 16 * 1024;
 /// message of 128 bytes, 107 off one of 256.
 const COMPRESS_BYTES_MIN: usize = 256;
 
+/// Native frames are bytes one after the other, and a message ends where one likes: compressed ones here, because a receiver has to
+/// gather them and may not take longer ones.
+const COMPRESSED_PIECE_BYTES: usize = 64 * 1024;
+
+/// Capacity that a compressed message may keep for nothing.
+const WASTE_BYTES_MAX: usize = 4096;
+
 /// Memory that output keeps for what is sent next.
 const IDLE_OUTPUT_BYTES: usize = 256;
 
@@ -341,12 +348,9 @@ impl Messages {
             return;
         }
         if self.compresses(content.len()) {
-            let chunks: Vec<&[u8]> = content.chunks().collect();
-            if let Some(compressed) = self.compressed(&chunks, content.len()) {
-                self.put_compressed(OpCode::Data(Data::Binary), compressed);
-                content.clear();
-                return;
-            }
+            self.send_pieces(content);
+            content.clear();
+            return;
         }
         let mask = self.put_head(OpCode::Data(Data::Binary), false, content.len());
         match mask {
@@ -750,6 +754,41 @@ impl Messages {
         }
     }
 
+    /// Sends bytes that may be compressed in binary messages that every receiver takes whole.
+    fn send_pieces(&mut self, content: &Transmit) {
+        let (mut piece, mut len) = (Vec::new(), 0);
+        for mut chunk in content.chunks() {
+            while !chunk.is_empty() {
+                let (front, rest) = chunk.split_at(chunk.len().min(COMPRESSED_PIECE_BYTES - len));
+                piece.push(front);
+                (chunk, len) = (rest, len + front.len());
+                if len == COMPRESSED_PIECE_BYTES {
+                    self.send_piece(&piece, len);
+                    piece.clear();
+                    len = 0;
+                }
+            }
+        }
+        if len > 0 {
+            self.send_piece(&piece, len);
+        }
+    }
+
+    fn send_piece(&mut self, piece: &[&[u8]], len: usize) {
+        if self.compresses(len)
+            && let Some(compressed) = self.compressed(piece, len)
+        {
+            return self.put_compressed(OpCode::Data(Data::Binary), compressed);
+        }
+        let mut mask = self.put_head(OpCode::Data(Data::Binary), false, len);
+        for part in piece {
+            match mask {
+                None => self.out.put(part),
+                Some(bytes) => mask = Some(append_masked(self.out.buffer(), part, bytes)),
+            }
+        }
+    }
+
     /// Whether compressing a message of this length is worth a try.
     fn compresses(&self, len: usize) -> bool {
         len >= COMPRESS_BYTES_MIN && self.deflate.is_some_and(|(agreed, _)| agreed.window_bits >= COMPRESSES_BITS_MIN)
@@ -760,7 +799,13 @@ impl Messages {
         let (agreed, compression) = self.deflate?;
         let mut compressed = Vec::new();
         let done = compression.compress(parts, agreed.window_bits, &mut compressed);
-        (done && compressed.len() < len).then(|| compressed.into())
+        if !done || compressed.len() >= len {
+            return None;
+        }
+        if compressed.capacity() - compressed.len() > WASTE_BYTES_MAX {
+            compressed.shrink_to_fit();
+        }
+        Some(compressed.into())
     }
 
     fn put_compressed(&mut self, opcode: OpCode, compressed: Bytes) {

@@ -68,8 +68,9 @@ impl ServerTls {
     /// The protocols to agree on by ALPN (RFC 7301), the preferred one first: by default `polywire/1`, `h2` and `http/1.1`,
     /// without those whose wire the server does not speak. What was agreed on is then what the connection has to speak.
     ///
-    /// A client that offers others only is refused. One that offers none is taken to speak HTTP/1.1 and is refused unless
-    /// `http/1.1` is in the list. An empty list negotiates nothing and refuses nobody.
+    /// A client that offers others only is refused. One that offers none is refused unless `http/1.1` is in the list, and then its
+    /// first bytes tell what it speaks, as in the clear: this list does not switch wires off, `Server::without_wire` does. An empty
+    /// list negotiates nothing and refuses nobody.
     #[must_use]
     pub fn alpn<P: Into<Vec<u8>>>(mut self, protocols: impl IntoIterator<Item = P>) -> Self {
         self.alpn = Alpn::new(protocols);
