@@ -274,14 +274,14 @@ cannot be reached (78); 2 for mistakes on the command line; 1 for anything else.
 
 /// What an address may look like.
 pub(crate) const ADDRESS_FORMS: &str = "\
-host:port, http://, https:// or unix:PATH (gRPC); connect+, grpc-web+ or rest+ before http://, https:// or h2c://; \
+host:port, http://, https:// or unix:PATH (gRPC); connect+, grpc-web+, grpc-web-text+ or rest+ before http://, https:// or h2c://; \
 native://, native+tls:// or native+unix:PATH; ws:// or wss:// (native frames in WebSocket messages)";
 
 const CALL_EXAMPLES: &str = "\
 Addresses:
   host:port, dns:///…, http://…, https://…, unix:PATH        gRPC over HTTP/2
   connect+http://…, connect+https://…, connect+h2c://…       Connect (h2c: HTTP/2 without TLS)
-  grpc-web+http://…, grpc-web+https://…, grpc-web+h2c://…    gRPC-Web
+  grpc-web+http://…, grpc-web+https://…, grpc-web+h2c://…    gRPC-Web; in base64 with grpc-web-text+
   rest+http://…, rest+https://…, rest+h2c://…                REST, by google.api.http
   native://…, native+tls://…, native+unix:PATH               polywire's own frames
   ws://…, wss://…                                            the same frames in WebSocket messages

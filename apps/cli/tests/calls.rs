@@ -44,6 +44,7 @@ fn a_word_in_front_of_the_address_chooses_the_wire() {
         ("connect+h2c://", "connect over http/2"),
         ("grpc-web+http://", "grpc-web over http/1.1"),
         ("grpc-web+h2c://", "grpc-web over http/2"),
+        ("grpc-web-text+http://", "over http/1.1"),
     ] {
         let address = format!("{word}{}", server.address);
         let ran = polywire(&["call", &address, UNARY, "-d", r#"{"text": "hello"}"#, "-v"]).exits(0);

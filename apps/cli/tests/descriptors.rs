@@ -94,7 +94,7 @@ fn mistakes_on_the_command_line_say_what_to_write() {
     polywire(&["list", "--proto", "nowhere.proto"])
         .exits(1)
         .says(&["error: file 'nowhere.proto' is not in any include path"]);
-    polywire(&["call", "localhost:99999", "a/b"]).exits(2).says(&["hint: write host:port, https://host, unix:PATH"]);
+    polywire(&["call", "localhost:99999", "a/b"]).exits(2).says(&["hint: write host:port, http://, https://"]);
     polywire(&["call", "localhost:1", "a/b", "-H", "x"]).exits(2).says(&["hint: write it as -H 'key: value'"]);
     polywire(&["lst"]).exits(2).says(&["a similar subcommand exists: 'list'"]);
 }

@@ -40,8 +40,8 @@ pub(crate) struct Flags {
 
     /// Use a Stock elsewhere instead of running one: host:port, http://…, https://… or unix:PATH for gRPC
     ///
-    /// Other words choose how it is called: connect+, grpc-web+ or rest+ before http://, https://… or h2c://; native://, native+tls://
-    /// or native+unix:PATH; ws:// or wss://.
+    /// Other words choose how it is called: connect+, grpc-web+, grpc-web-text+ or rest+ before http://, https:// or h2c://;
+    /// native://, native+tls:// or native+unix:PATH; ws:// or wss://.
     #[arg(long, env = "ORDERS_STOCK_TARGET", value_name = "TARGET", help_heading = "Stock")]
     stock_target: Option<String>,
 
