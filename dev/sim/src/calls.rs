@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::{BufMut, Bytes, BytesMut};
 use polywire_core::{Code, Codec, Compression, CompressionSet, Metadata, Status};
 use polywire_engine::protocol::{RequestOptions, RequestTemplate};
-use polywire_engine::wire::{ConnectionError, OpenError, Reason, Role};
+use polywire_engine::wire::{ConnectionError, Headers, OpenError, Reason, Role};
 use polywire_engine::{CallKey, Config, Connection, Event, OpenCall};
 
 use crate::network::{Listener, Network};
@@ -358,6 +358,15 @@ impl Model {
                 expect(machine.calls_open() == 0, || "calls are left".into())
             }
             Event::Writable { key } => self.call(key).hears(me),
+            // What the link has corrupted may be no call any more.
+            Event::Request { key, .. } if !honest => {
+                machine.answer(key, 404, &Headers::new(), Bytes::new());
+                Ok(())
+            }
+            Event::Tunnel { key, .. } if !honest => {
+                machine.finish(key, &Status::unavailable("refused"), &Metadata::new(), &Metadata::new());
+                Ok(())
+            }
             Event::Request { .. } | Event::Tunnel { .. } => Err("a call came as something else".into()),
             Event::Started { key, head, deadline, last } => {
                 let call = self.call(key);

@@ -1,6 +1,6 @@
 //! Random programs by seed. A seed that once failed stays here by its number.
 
-use polywire_sim::{Outcome, play_seed};
+use polywire_sim::{Outcome, Program, calls, play_seed};
 
 fn play(seeds: impl IntoIterator<Item = u64>) -> Outcome {
     let mut sum = Outcome::default();
@@ -32,4 +32,11 @@ fn a_seed_gives_the_same_run_twice() {
 fn seeds_that_once_failed() {
     // 160, 328: windows that shrank below zero. 17899: a GOAWAY that took back what an earlier one had promised.
     play([160, 328, 17_899]);
+}
+
+#[test]
+fn a_link_may_turn_a_call_into_an_ordinary_request() {
+    // One byte of the content type is corrupted on the way.
+    let bytes = [0xff, 0xff, 0xff, 0xde, 0xff, 1, 0, 0, 2, 0x28, 0, 0, 0, 0];
+    assert!(calls::play(&Program::from_bytes(&bytes)).is_ok());
 }
