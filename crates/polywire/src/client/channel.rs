@@ -48,7 +48,7 @@ use crate::{
 /// when that fails. When the server's limit of concurrent calls is reached, another connection is opened by itself.
 ///
 /// A call that the server says it has not looked at (it was going away, or had no room) is made once more by itself, if the
-/// client sends a single request of at most 256 KiB; others, and requests that are streamed, are not kept for that. Nothing else is
+/// client sends a single request of at most 1 MiB; others, and requests that are streamed, are not kept for that. Nothing else is
 /// repeated.
 #[derive(Clone)]
 pub struct Channel {

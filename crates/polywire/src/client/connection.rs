@@ -54,8 +54,9 @@ impl Drop for Expiry {
     }
 }
 
-/// A longer request is not kept to be made once more: calls may wait for their answers by the hundred.
-const REPEATED_BYTES_MAX: usize = 256 * 1024;
+/// A longer request is not kept to be made once more: calls may wait for their answers by the hundred. As much as other clients keep
+/// of a call for retries by default.
+const REPEATED_BYTES_MAX: usize = 1024 * 1024;
 
 impl StartCall {
     /// Whether it is kept until the server has answered something, to be made once more if it was not looked at.
