@@ -411,31 +411,39 @@ async fn wait_for_connections(shared: &Shared) {
     }
 }
 
+/// What a listener was given.
+enum Accepted {
+    Tcp(tokio::net::TcpStream, SocketAddr),
+    Unix(tokio::net::UnixStream, tokio::net::unix::SocketAddr),
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Accepted> {
+        match self {
+            Self::Tcp(listener) => listener.accept().await.map(|(stream, address)| Accepted::Tcp(stream, address)),
+            Self::Unix(listener, _) => listener.accept().await.map(|(stream, address)| Accepted::Unix(stream, address)),
+        }
+    }
+}
+
 async fn accept(shared: Arc<Shared>, listener: Listener) {
     loop {
-        // What has been accepted waits for room, so that no place is held for a peer that has not come yet.
-        let accepted = match &listener {
-            Listener::Tcp(listener) => match listener.accept().await {
-                Ok((stream, address)) => {
-                    let Some(permit) = shared.permit().await else { return };
-                    shared.accept_tcp(stream, address, permit);
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
-            Listener::Unix(listener, _) => match listener.accept().await {
-                Ok((stream, address)) => {
-                    let Some(permit) = shared.permit().await else { return };
-                    let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
-                    shared.drive(stream, Security::None, peer, Some(permit));
-                    Ok(())
-                }
-                Err(error) => Err(error),
-            },
+        let accepted = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
         };
-        if let Err(error) = accepted {
-            tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(ACCEPT_PAUSE).await;
+        // What has been accepted waits for room, so that no place is held for a peer that has not come yet.
+        let Some(permit) = shared.permit().await else { return };
+        match accepted {
+            Accepted::Tcp(stream, address) => shared.accept_tcp(stream, address, permit),
+            Accepted::Unix(stream, address) => {
+                let peer = Peer { address: Address::Unix(address.as_pathname().map(Into::into)), identity: None };
+                shared.drive(stream, Security::None, peer, Some(permit));
+            }
         }
     }
 }

@@ -257,9 +257,7 @@ fn write_small(
             break;
         }
         let Some((message, behind)) = behind.split_at_checked(len as usize) else { break };
-        let mut first = kind::MESSAGE;
-        first |= if flags & 1 != 0 { flag::COMPRESSED } else { 0 };
-        first |= if last && behind.is_empty() { flag::LAST } else { 0 };
+        let first = message_byte(flags & 1 != 0, false, last && behind.is_empty());
         frame::put_head(buffer, first, stream.number, message.len());
         buffer.extend_from_slice(message);
         spent += len;
@@ -303,10 +301,7 @@ fn write_part(
     }
     let left = sending.left - len;
     let ends = last && left == 0 && data.len() == skip + len;
-    let mut first = kind::MESSAGE;
-    first |= if sending.compressed { flag::COMPRESSED } else { 0 };
-    first |= if left > 0 { flag::MORE } else { 0 };
-    first |= if ends { flag::LAST } else { 0 };
+    let first = message_byte(sending.compressed, left > 0, ends);
     frame::put_head(out.buffer(), first, stream.number, len);
     data.advance(skip);
     if len < COPIED_BYTES_MAX {
@@ -319,6 +314,13 @@ fn write_part(
     *send_window -= len as u32;
     stream.sending = (left > 0).then_some(Sending { left, ..sending });
     Some(skip + len)
+}
+
+/// Kind and flags of a MESSAGE.
+#[inline]
+fn message_byte(compressed: bool, more: bool, last: bool) -> u8 {
+    let flags = [(compressed, flag::COMPRESSED), (more, flag::MORE), (last, flag::LAST)];
+    flags.into_iter().filter(|(is_set, _)| *is_set).fold(kind::MESSAGE, |byte, (_, flag)| byte | flag)
 }
 
 /// Below this a payload is copied without making a slice of it first.

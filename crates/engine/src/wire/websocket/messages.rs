@@ -735,10 +735,8 @@ impl Messages {
             return;
         }
         let len = parts.iter().map(Bytes::len).sum();
-        if self.compresses(len)
-            && let Some(compressed) = self.compressed(&parts.each_ref().map(Bytes::as_ref), len)
-        {
-            return self.put_compressed(opcode, compressed);
+        if self.compresses(len) && self.put_compressed(opcode, &parts.each_ref().map(Bytes::as_ref), len) {
+            return;
         }
         match self.put_head(opcode, false, len) {
             None => {
@@ -775,10 +773,8 @@ impl Messages {
     }
 
     fn send_piece(&mut self, piece: &[&[u8]], len: usize) {
-        if self.compresses(len)
-            && let Some(compressed) = self.compressed(piece, len)
-        {
-            return self.put_compressed(OpCode::Data(Data::Binary), compressed);
+        if self.compresses(len) && self.put_compressed(OpCode::Data(Data::Binary), piece, len) {
+            return;
         }
         let mut mask = self.put_head(OpCode::Data(Data::Binary), false, len);
         for part in piece {
@@ -808,13 +804,16 @@ impl Messages {
         Some(compressed.into())
     }
 
-    fn put_compressed(&mut self, opcode: OpCode, compressed: Bytes) {
+    /// Writes the message compressed. False: it would not be smaller.
+    fn put_compressed(&mut self, opcode: OpCode, parts: &[&[u8]], len: usize) -> bool {
+        let Some(compressed) = self.compressed(parts, len) else { return false };
         match self.put_head(opcode, true, compressed.len()) {
             None => self.out.put_payload(compressed),
             Some(mask) => {
                 append_masked(self.out.buffer(), &compressed, mask);
             }
         }
+        true
     }
 
     fn put_control(&mut self, control: Control, payload: &[u8]) {
